@@ -1,0 +1,1 @@
+"""Content-addressed files: hashes, durable writes, resumable streams, cache."""

@@ -1,0 +1,1 @@
+"""The client: typed Python API and cpcc."""

@@ -1,0 +1,1 @@
+"""THE ENGINE: types, values, functions, networks, instances, transactions. Pure."""

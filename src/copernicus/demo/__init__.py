@@ -1,0 +1,1 @@
+"""What scripts/demo runs: a user of the three programs like any other."""

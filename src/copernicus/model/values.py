@@ -1,0 +1,47 @@
+"""Values: what a leaf of the network can hold, and how it is written as JSON.
+
+A value is an int, float, bool, string, a file (by content hash), a list or a record (dict) of values, or None for
+"absent". In JSON a file is `{"blob": …, "size": …, "name": …}`, and a float that is not finite is the string "nan",
+"inf" or "-inf" (JSON has no such numbers); which strings are floats is decided by the type of the place.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+
+
+class FileRef(msgspec.Struct, frozen=True):
+    """A file by content: BLAKE3 hash of its bytes (64 hex digits), size in bytes, and the name it was given."""
+
+    blob: str
+    size: int
+    name: str = "file"
+
+
+Scalar = bool | int | float | str | FileRef
+Value = Scalar | list[Any] | dict[str, Any] | None
+
+
+def float_to_json(number: float) -> float | str:
+    """Return `number` as JSON can carry it: finite numbers as they are, the others as "nan", "inf", "-inf"."""
+    if math.isfinite(number):
+        return number
+    return "nan" if math.isnan(number) else ("inf" if number > 0 else "-inf")
+
+
+def to_json(value: Value) -> Any:
+    """Return `value` as plain JSON data (see the module docstring)."""
+    if isinstance(value, float):
+        return float_to_json(value)
+    if isinstance(value, FileRef):
+        return {"blob": value.blob, "size": value.size, "name": value.name}
+    if isinstance(value, list):
+        return [to_json(item) for item in value]
+    if isinstance(value, dict):
+        return {name: to_json(item) for name, item in value.items()}
+    return value

@@ -1,0 +1,1 @@
+"""Workflow modules; they come in through entry points."""

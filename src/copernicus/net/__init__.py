@@ -1,0 +1,1 @@
+"""The carrier: keys, certificates, bundles, TLS contexts, Caller."""

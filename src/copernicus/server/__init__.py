@@ -1,0 +1,1 @@
+"""The server: owns projects, runs the workflow engine, gives out jobs."""

@@ -1,0 +1,1 @@
+"""Leases, heartbeats, the job book."""

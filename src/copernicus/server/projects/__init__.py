@@ -1,0 +1,1 @@
+"""Runs the engine: event, step, store, perform effects."""

@@ -1,0 +1,1 @@
+"""Queue order, matching, explaining. Pure."""

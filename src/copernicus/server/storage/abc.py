@@ -1,0 +1,213 @@
+"""The ports: what the server's rooms ask of a store, and the units in which they write.
+
+A `Unit` gathers all changes that belong together, across rooms (a job's end, the project's record, the jobs that follow
+from it, the answer to be repeated for a request id). `BookStore.submit` makes it durable, wholly or not at all; many
+units share one fsync. What may only happen once it is durable stands in `Unit.after`.
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import msgspec
+
+from copernicus.model.jobs import JobDescription, JobState, StagedFile
+
+
+class ProjectRow(msgspec.Struct, frozen=True):
+    """A project in the book."""
+
+    id: str
+    name: str
+    created_at: float
+
+
+class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One ended or current attempt, as evidence: who, where, how long, how it ended."""
+
+    attempt: int
+    worker: str
+    hostname: str = ""
+    started_at: float = 0.0
+    ended_at: float | None = None
+    outcome: str = ""
+    cores: int = 1
+    core_s: float = 0.0
+    exit_status: int | None = None
+    version: str = ""
+    error: str = ""
+    stdout_tail: str = ""
+    stderr_tail: str = ""
+
+
+class JobRecord(msgspec.Struct, frozen=True):
+    """A job as it stands in the book; a change of it is a new record (`msgspec.structs.replace`).
+
+    (project, key) is unique: one job per evaluation. `attempt` is the number of the newest attempt, 0 before the first.
+    `lease_s` is what was left of the lease when it was written; a restart gives every lease its whole time again.
+    """
+
+    id: int
+    project: str
+    instance: int
+    path: str
+    key: str
+    description: JobDescription
+    state: JobState
+    created_at: float
+    why: str = ""
+    attempt: int = 0
+    worker: str = ""
+    cores: int = 0
+    cores_max: int | None = None
+    checkpoint: tuple[StagedFile, ...] = ()
+    attempts: tuple[AttemptRow, ...] = ()
+    program_failures: int = 0
+    lost_workers: int = 0
+
+
+class PutProject(msgspec.Struct, frozen=True):
+    """Insert a project."""
+
+    project: ProjectRow
+
+
+class DropProject(msgspec.Struct, frozen=True):
+    """Remove a project with its records and jobs."""
+
+    project: str
+
+
+class AppendRecord(msgspec.Struct, frozen=True):
+    """Append one record to a project's log. `seq` grows by one; `data` is the encoded record."""
+
+    project: str
+    seq: int
+    data: bytes
+
+
+class PutJob(msgspec.Struct, frozen=True):
+    """Insert or replace a job."""
+
+    job: JobRecord
+
+
+class RememberAnswer(msgspec.Struct, frozen=True):
+    """Keep the answer given to a request id, so that the same request again has one effect."""
+
+    request_id: str
+    who: str
+    answer: bytes
+    at: float
+
+
+Change = PutProject | DropProject | AppendRecord | PutJob | RememberAnswer
+
+
+class Unit:
+    """Changes that become durable together. `after` runs, in order, once they are."""
+
+    __slots__ = ("after", "changes")
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.after: list[Callable[[], None]] = []
+
+    def add(self, change: Change) -> None:
+        """Add one change."""
+        self.changes.append(change)
+
+    def then(self, action: Callable[[], None]) -> None:
+        """Run `action` in the event loop once the unit is durable."""
+        self.after.append(action)
+
+
+class BookStore(Protocol):
+    """The book of one server: projects, logs, jobs, remembered answers."""
+
+    def submit(self, unit: Unit) -> Future[None]:
+        """Make `unit` durable; the future ends when it is (and its `after` actions ran), or with `NoSpace`/`Unavailable`.
+
+        Units become durable in the order of submission. An empty unit is a barrier: it ends when all before it are.
+        """
+        ...
+
+    def projects(self) -> list[ProjectRow]:
+        """All projects."""
+        ...
+
+    def records(self, project: str, after: int = 0) -> Iterator[tuple[int, bytes]]:
+        """The project's log records with a sequence number above `after`, in order."""
+        ...
+
+    def jobs(self) -> Iterator[JobRecord]:
+        """All jobs that are not ended, and of the ended ones those that are still current, in order of id."""
+        ...
+
+    def job(self, job: int) -> JobRecord | None:
+        """One job, ended or not."""
+        ...
+
+    def answer(self, request_id: str, who: str) -> bytes | None:
+        """The answer remembered for a request id of `who`, or None."""
+        ...
+
+    def close(self) -> None:
+        """Write what waits and close."""
+        ...
+
+
+class JobBook(Protocol):
+    """What the projects' room asks of the dispatch room. Every call adds its changes to the caller's unit."""
+
+    def want(
+        self,
+        unit: Unit,
+        project: str,
+        instance: int,
+        path: str,
+        key: str,
+        description: JobDescription,
+        why_blocked: str,
+    ) -> int:
+        """See to it that the job for (project, key) is done, and return its number.
+
+        A new key makes a job. A key whose job was cancelled goes on from its last checkpoint. A job that stands takes
+        over priority and resources. `why_blocked` not empty: it must not be started (state *blocked*).
+        """
+        ...
+
+    def block(self, unit: Unit, project: str, key: str, why: str) -> None:
+        """Queued becomes blocked (`why` not empty), blocked becomes queued (`why` empty); others stay."""
+        ...
+
+    def supersede(self, unit: Unit, project: str, key: str) -> None:
+        """Nobody wants this job any more: ends as cancelled, at once or (leased) when the worker has heard of it."""
+        ...
+
+    def clear(self, unit: Unit, project: str, key: str) -> None:
+        """A failed job gets a fresh budget of attempts and is queued again, from its last checkpoint."""
+        ...
+
+    def forget(self, unit: Unit, project: str) -> None:
+        """The project was removed: all its jobs end."""
+        ...
+
+    def find(self, project: str, key: str) -> JobRecord | None:
+        """The job for a key, or None."""
+        ...
+
+
+class JobEnds(Protocol):
+    """What the dispatch room tells the projects' room, inside the unit that accepts the report."""
+
+    def job_finished(self, unit: Unit, job: JobRecord, outputs: dict[str, object], core_s: float) -> str:
+        """A current attempt finished; `outputs` is plain JSON. Returns "" or why the outputs were refused (then the
+        evaluation is filed as failed with that reason, and the job's state becomes failed)."""
+        ...
+
+    def job_failed(self, unit: Unit, job: JobRecord, error: str, core_s: float) -> None:
+        """The job failed for good: `error` holds the message and the last lines of its output."""
+        ...

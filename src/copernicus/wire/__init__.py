@@ -1,0 +1,1 @@
+"""Sentences: request and reply messages, the endpoint table, the codec. Pure."""

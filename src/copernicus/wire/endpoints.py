@@ -1,0 +1,76 @@
+"""The one endpoint table: which request goes where, what answers it, and who may send it.
+
+Every message is `POST /v1/<name>` with a JSON body. Blobs are beside the table, since their bytes are no messages:
+
+    GET   /v1/blobs/{hash}              the bytes; `Range: bytes=N-` goes on from N
+    PATCH /v1/blobs/{hash}?size=S       append to an upload; header `Upload-Offset: N` must equal the bytes received so
+                                        far (409 with the true `Upload-Offset` otherwise); 204 with the new
+                                        `Upload-Offset`; the blob appears when all S bytes are there and hash to {hash}
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from copernicus.wire import messages as m
+
+PROTOCOL = 1
+PREFIX = "/v1/"
+BLOBS = "/v1/blobs/"
+
+
+class Policy(Enum):
+    """Who may send a request. Every endpoint declares one; an identity that does not satisfy it gets 401 or 403."""
+
+    ANYONE = "no session needed"
+    USER = "a user with a session, or a client or admin bundle"
+    MEMBER = "a user with access to the project that the request names"
+    WORKER = "a worker or admin bundle"
+    ANY_BUNDLE_OR_USER = "a user, or any bundle"
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One row of the table."""
+
+    name: str
+    request: type[m.Message]
+    reply: type[m.Message]
+    policy: Policy
+
+    @property
+    def path(self) -> str:
+        """The URL path."""
+        return PREFIX + self.name
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("authority", m.AuthorityRequest, m.AuthorityReply, Policy.ANYONE),
+    Endpoint("login", m.LoginRequest, m.LoginReply, Policy.ANYONE),
+    Endpoint("logout", m.LogoutRequest, m.Done, Policy.USER),
+    Endpoint("server-info", m.ServerInfoRequest, m.ServerInfoReply, Policy.ANY_BUNDLE_OR_USER),
+    Endpoint("projects", m.ProjectsRequest, m.ProjectsReply, Policy.USER),
+    Endpoint("project/start", m.StartProjectRequest, m.Done, Policy.USER),
+    Endpoint("project/remove", m.RemoveProjectRequest, m.Done, Policy.MEMBER),
+    Endpoint("project/apply", m.ApplyRequest, m.ApplyReply, Policy.MEMBER),
+    Endpoint("project/list", m.ListRequest, m.ListReply, Policy.MEMBER),
+    Endpoint("project/get", m.GetRequest, m.GetReply, Policy.MEMBER),
+    Endpoint("project/status", m.StatusRequest, m.StatusReply, Policy.MEMBER),
+    Endpoint("project/why", m.WhyRequest, m.WhyReply, Policy.MEMBER),
+    Endpoint("project/log", m.LogRequest, m.LogReply, Policy.MEMBER),
+    Endpoint("modules", m.ModulesRequest, m.ModulesReply, Policy.USER),
+    Endpoint("info", m.InfoRequest, m.InfoReply, Policy.USER),
+    Endpoint("jobs/queue", m.QueueRequest, m.JobsReply, Policy.USER),
+    Endpoint("jobs/running", m.RunningRequest, m.JobsReply, Policy.USER),
+    Endpoint("workers", m.WorkersRequest, m.WorkersReply, Policy.USER),
+    Endpoint("worker/announce", m.AnnounceRequest, m.AnnounceReply, Policy.WORKER),
+    Endpoint("worker/exchange", m.ExchangeRequest, m.ExchangeReply, Policy.WORKER),
+    Endpoint("worker/heartbeat", m.HeartbeatRequest, m.HeartbeatReply, Policy.WORKER),
+    Endpoint("worker/farewell", m.FarewellRequest, m.Done, Policy.WORKER),
+    Endpoint("blob/status", m.BlobStatusRequest, m.BlobStatusReply, Policy.ANY_BUNDLE_OR_USER),
+)
+
+BY_REQUEST: dict[type[Any], Endpoint] = {endpoint.request: endpoint for endpoint in ENDPOINTS}
+BY_NAME: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in ENDPOINTS}

@@ -1,0 +1,1 @@
+"""How free cores are split among jobs. Pure."""
