@@ -1,1 +1,172 @@
-"""Which entry points there are."""
+"""Which plug-ins there are: entry points, folders of modules, folders of executables. Read afresh at each call."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from copernicus.config.places import settings_home
+from copernicus.plugin.executables import Executable, NotHere
+from copernicus.plugin.toml import TomlError, read_executables
+
+FUNCTIONS, EXECUTABLES, PLATFORMS = "copernicus.functions", "copernicus.executables", "copernicus.platforms"
+PACKAGE = "copernicus_modules"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One plug-in: `loaded` is the object found, or None and `error` says why not, with file and line."""
+
+    name: str
+    source: str
+    loaded: Any = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """An executable that can be run here, with the version that was found."""
+
+    executable: Executable
+    version: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Absent:
+    """An executable, or a whole file of them, that cannot be run here, and why."""
+
+    name: str
+    why: str
+    source: str
+
+
+def functions(environment: Mapping[str, str] = os.environ) -> list[Entry]:
+    """Return the workflow modules: the objects `module`, from entry points and from `<settings home>/modules`."""
+    return [*_entry_points(FUNCTIONS), *_folder_modules("functions", "module", environment)]
+
+
+def platforms() -> list[Entry]:
+    """Return the platforms of the worker: classes, by the names under which they are asked for."""
+    return list(_entry_points(PLATFORMS))
+
+
+def executables(environment: Mapping[str, str] = os.environ) -> tuple[list[Found], list[Absent]]:
+    """Return the executables that can be run here and those that cannot, with the reason.
+
+    Where two have the same name, version and platform, the person's own folders come before installed packages.
+    """
+    found: dict[tuple[str, str, str], Found] = {}
+    absent: list[Absent] = []
+    for item in [*_from_folders(environment), *_from_modules(environment)]:
+        if isinstance(item, Found):
+            found.setdefault((item.executable.name, item.version, item.executable.platform), item)
+        else:
+            absent.append(item)
+    return sorted(found.values(), key=lambda one: (one.executable.name, one.version)), absent
+
+
+def _entry_points(group: str) -> Iterator[Entry]:
+    importlib.invalidate_caches()
+    for point in sorted(importlib.metadata.entry_points(group=group), key=lambda point: point.name):
+        source = f"entry point {point.value}"
+        try:
+            yield Entry(point.name, source, point.load())
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plug-in may do anything while it is imported, SystemExit included
+            yield Entry(point.name, source, error=describe(error))
+
+
+def _folder_modules(file: str, attribute: str, environment: Mapping[str, str]) -> Iterator[Entry]:
+    """The packages in `<settings home>/modules`, importable as `copernicus_modules.<name>`."""
+    folder = settings_home(environment) / "modules"
+    if not folder.is_dir():
+        return
+    parent = sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
+    parent.__path__ = [str(folder)]
+    importlib.invalidate_caches()
+    for package in sorted(folder.iterdir()):
+        path = package / f"{file}.py"
+        if not path.is_file():
+            continue
+        try:
+            module = importlib.import_module(f"{PACKAGE}.{package.name}.{file}")
+            yield Entry(package.name, str(path), getattr(module, attribute))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            yield Entry(package.name, str(path), error=describe(error))
+
+
+def _from_modules(environment: Mapping[str, str]) -> Iterator[Found | Absent]:
+    entries = [*_entry_points(EXECUTABLES), *_folder_modules("executables", "executables", environment)]
+    for entry in entries:
+        if entry.error:
+            yield Absent(entry.name, entry.error, entry.source)
+            continue
+        try:
+            declared = list(entry.loaded() if callable(entry.loaded) else entry.loaded)
+            wrong = [one for one in declared if not isinstance(one, Executable)]
+            if wrong:
+                raise TypeError(f"`executables` holds {wrong[0]!r}, which is no Executable")
+        except Exception as error:
+            yield Absent(entry.name, describe(error), entry.source)
+            continue
+        yield from (_probed(one, entry.source) for one in declared)
+
+
+def _from_folders(environment: Mapping[str, str]) -> Iterator[Found | Absent]:
+    given = [Path(part).expanduser() for part in environment.get("CPC_EXECUTABLES_PATH", "").split(os.pathsep) if part]
+    for folder in [*given, settings_home(environment) / "executables"]:
+        if folder.is_dir():
+            for file in sorted(folder.iterdir()):
+                if file.is_file() and not file.name.startswith(".") and not file.name.endswith("~"):
+                    yield from _from_file(file)
+        elif folder in given:
+            yield Absent(str(folder), "there is no such folder", "$CPC_EXECUTABLES_PATH")
+
+
+def _from_file(file: Path) -> Iterable[Found | Absent]:
+    try:
+        return [_probed(executable, str(file)) for executable in read_executables(file)]
+    except (TomlError, OSError) as error:
+        return [Absent(file.name, str(error), str(file))]
+
+
+def _probed(executable: Executable, source: str) -> Found | Absent:
+    try:
+        version = executable.probe() if executable.probe else executable.version
+    except NotHere as error:
+        return Absent(executable.name, str(error), source)
+    except Exception as error:
+        return Absent(executable.name, describe(error), source)
+    if not version:
+        return Absent(executable.name, "it has no version: neither a fixed one nor a probe", source)
+    if not executable.argv or shutil.which(executable.argv[0]) is None:
+        return Absent(executable.name, f"there is no program {(executable.argv or ('',))[0]!r} on the PATH", source)
+    return Found(executable, version, source)
+
+
+def describe(error: BaseException) -> str:
+    """Return what went wrong and where, as one line: `SyntaxError: invalid syntax (functions.py, line 3)`."""
+    kind = type(error).__name__
+    if isinstance(error, SyntaxError):
+        return f"{kind}: {error.msg} ({error.filename}, line {error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{kind}: {error}{where}"
+
+
+def _is_machinery(file: str) -> bool:
+    own = (__file__, importlib.__file__, importlib.metadata.__file__)
+    return file.startswith("<frozen") or file in own
