@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from copernicus.errors import CopernicusError
 from copernicus.model.jobs import JobDescription, JobState, StagedFile
 
 
@@ -46,7 +47,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     """A job as it stands in the book; a change of it is a new record (`msgspec.structs.replace`).
 
     (project, key) is unique: one job per evaluation. `attempt` is the number of the newest attempt, 0 before the first.
-    `lease_s` is what was left of the lease when it was written; a restart gives every lease its whole time again.
+    `is_superseded`: nobody wants it any more, but a worker still has it. A restart gives every lease its whole time again.
     """
 
     id: int
@@ -66,6 +67,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     attempts: tuple[AttemptRow, ...] = ()
     program_failures: int = 0
     lost_workers: int = 0
+    is_superseded: bool = False
 
 
 class PutProject(msgspec.Struct, frozen=True):
@@ -134,6 +136,17 @@ class BookStore(Protocol):
         """
         ...
 
+    def when_refused(self, action: Callable[[CopernicusError], None]) -> None:
+        """Call `action` in the event loop when the disk has refused units; all later ones are refused until `recover`."""
+        ...
+
+    async def recover(self) -> None:
+        """After a refusal: open the book afresh and accept units again; raise `Unavailable` when it cannot be opened.
+
+        What is in memory and came from refused units must be thrown away and read again by then.
+        """
+        ...
+
     def projects(self) -> list[ProjectRow]:
         """All projects."""
         ...
@@ -150,8 +163,12 @@ class BookStore(Protocol):
         """One job, ended or not."""
         ...
 
+    def last_job(self) -> int:
+        """The highest job number ever given, 0 before the first; numbers are never used again."""
+        ...
+
     def answer(self, request_id: str, who: str) -> bytes | None:
-        """The answer remembered for a request id of `who`, or None."""
+        """The answer remembered for a request id of `who`, or None. It may stand before its unit is durable."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,246 @@
+"""What every `BookStore` must do, and what the one on disk must do besides."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from copernicus.errors import CorruptData, NoSpace, SettingsError, Unavailable
+from copernicus.model.jobs import JobDescription, StagedFile
+from copernicus.model.values import FileRef
+from copernicus.server.storage.abc import (
+    AppendRecord,
+    AttemptRow,
+    BookStore,
+    DropProject,
+    JobRecord,
+    ProjectRow,
+    PutJob,
+    PutProject,
+    RememberAnswer,
+    Unit,
+)
+from copernicus.server.storage.memory import MemoryBook
+from copernicus.server.storage.sqlite.book import SqliteBook
+from copernicus.server.storage.sqlite.database import check_sqlite
+
+JOB = JobRecord(
+    id=7,
+    project="p1",
+    instance=3,
+    path="run",
+    key="k" * 64,
+    description=JobDescription("true", ("-x", "é"), files=(StagedFile("in", FileRef("a" * 64, 5)),)),
+    state="queued",
+    created_at=12.5,
+    attempts=(AttemptRow(1, "w", ended_at=3.25, error="no\nmore"),),
+)
+Open = Callable[[], BookStore]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def open_book(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    if request.param == "sqlite":
+        return lambda: SqliteBook(tmp_path / "projects" / "book.sqlite")
+    disk = MemoryBook().disk
+    return lambda: MemoryBook(disk)
+
+
+def unit(*changes: object) -> Unit:
+    result = Unit()
+    result.changes.extend(changes)  # type: ignore[arg-type]
+    return result
+
+
+async def fill_the_disk(book: BookStore) -> None:
+    """From now on the disk of `book` takes nothing more."""
+    if isinstance(book, MemoryBook):
+        book.fail_with = NoSpace("full")
+    elif isinstance(book, SqliteBook):
+        await book.submit(unit(PutProject(ProjectRow("filler", "filler", 0.0))))
+        assert book._writer is not None
+        book._writer.pragma("max_page_count", 1)
+
+
+def test_what_was_written_is_there_after_a_restart(open_book: Open) -> None:
+    async def write() -> None:
+        book = open_book()
+        assert book.projects() == []
+        assert book.last_job() == 0
+        await book.submit(unit(PutProject(ProjectRow("p1", "one", 1.5)), AppendRecord("p1", 1, b"a")))
+        await book.submit(unit(AppendRecord("p1", 2, b"b"), PutJob(JOB), RememberAnswer("r", "me", b"yes", 5.0)))
+        book.close()
+
+    asyncio.run(write())
+    book = open_book()
+    assert book.projects() == [ProjectRow("p1", "one", 1.5)]
+    assert list(book.records("p1")) == [(1, b"a"), (2, b"b")]
+    assert list(book.records("p1", after=1)) == [(2, b"b")]
+    assert list(book.jobs()) == [JOB]
+    assert book.job(7) == JOB
+    assert book.job(8) is None
+    assert book.answer("r", "me") == b"yes"
+    assert book.answer("r", "somebody else") is None
+    book.close()
+
+
+def test_a_removed_project_is_gone_but_its_job_numbers_are_not_given_again(open_book: Open) -> None:
+    async def write() -> None:
+        book = open_book()
+        await book.submit(unit(PutProject(ProjectRow("p1", "one", 1.0)), AppendRecord("p1", 1, b"a"), PutJob(JOB)))
+        await book.submit(unit(DropProject("p1")))
+        book.close()
+
+    asyncio.run(write())
+    book = open_book()
+    assert (book.projects(), list(book.records("p1")), list(book.jobs()), book.last_job()) == ([], [], [], 7)
+    book.close()
+
+
+def test_actions_run_in_order_once_durable_and_a_barrier_waits_for_all_before_it(open_book: Open) -> None:
+    async def check() -> None:
+        book, happened = open_book(), []
+        first, second = unit(PutProject(ProjectRow("p1", "one", 1.0))), unit(PutJob(JOB))
+        first.then(lambda: happened.append(("first", book.projects())))
+        second.then(lambda: happened.append(("second", book.job(7))))
+        book.submit(first)
+        book.submit(second)
+        assert happened == []
+        await book.submit(Unit())
+        assert happened == [("first", [ProjectRow("p1", "one", 1.0)]), ("second", JOB)]
+        book.close()
+
+    asyncio.run(check())
+
+
+def test_an_answer_is_known_before_it_is_durable(open_book: Open) -> None:
+    async def check() -> None:
+        book = open_book()
+        waiting = book.submit(unit(RememberAnswer("r", "me", b"yes", 5.0)))
+        assert book.answer("r", "me") == b"yes"
+        await waiting
+        assert book.answer("r", "me") == b"yes"
+        book.close()
+
+    asyncio.run(check())
+
+
+def test_a_full_disk_refuses_the_whole_group_and_all_that_follows_until_recovery(open_book: Open) -> None:
+    async def check() -> None:
+        book, refusals, happened = open_book(), [], []
+        book.when_refused(refusals.append)
+        await fill_the_disk(book)
+        first, second = unit(PutProject(ProjectRow("p1", "one", 1.0))), unit(AppendRecord("p1", 1, b"x" * 100_000))
+        second.then(lambda: happened.append("durable"))
+        ends = await asyncio.gather(book.submit(first), book.submit(second), return_exceptions=True)
+        assert [type(end) for end in ends] == [NoSpace, NoSpace]
+        with pytest.raises(NoSpace):
+            await book.submit(unit(PutJob(JOB)))
+        with pytest.raises(Unavailable):
+            await book.submit(Unit())
+        assert len(refusals) == 1
+        await book.recover()
+        assert [row.id for row in book.projects() if row.id != "filler"] == []
+        await book.submit(unit(PutProject(ProjectRow("p2", "two", 2.0))))
+        assert [row.id for row in book.projects() if row.id != "filler"] == ["p2"]
+        assert happened == []
+        book.close()
+
+    asyncio.run(check())
+
+
+def test_the_same_record_number_twice_is_refused(open_book: Open) -> None:
+    async def check() -> None:
+        book = open_book()
+        await book.submit(unit(AppendRecord("p1", 1, b"a")))
+        with pytest.raises(Unavailable):
+            await book.submit(unit(AppendRecord("p1", 1, b"b")))
+        await book.recover()
+        assert list(book.records("p1")) == [(1, b"a")]
+        book.close()
+
+    asyncio.run(check())
+
+
+# --- the one on disk
+
+
+def test_folder_and_file_are_made_by_the_first_change_and_are_private(tmp_path: Path) -> None:
+    async def check() -> None:
+        folder = tmp_path / "projects"
+        book = SqliteBook(folder / "book.sqlite")
+        await book.submit(Unit())
+        assert not folder.exists()
+        await book.submit(unit(PutJob(JOB)))
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+        book.close()
+        assert [path.name for path in folder.iterdir()] == ["book.sqlite"]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("table", ["records", "jobs", "answers", "projects"])
+def test_a_flipped_bit_is_detected_and_not_served(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "book.sqlite"
+
+    async def write() -> None:
+        book = SqliteBook(path)
+        await book.submit(unit(
+            PutProject(ProjectRow("p1", "one", 1.0)), AppendRecord("p1", 1, b"the content"), PutJob(JOB),
+            RememberAnswer("r", "me", b"the answer", 5.0),
+        ))  # fmt: skip
+        book.close()
+
+    asyncio.run(write())
+    column = {"projects": "created_at", "answers": "answer"}.get(table, "data")
+    connection = apsw.Connection(str(path))
+    value = connection.execute(f"SELECT {column} FROM {table}").get
+    flipped = value + 1.0 if isinstance(value, float) else bytes([value[0] ^ 1]) + value[1:]
+    connection.execute(f"UPDATE {table} SET {column} = ?", (flipped,))
+    connection.close()
+    book = SqliteBook(path)
+    read = {
+        "records": lambda: list(book.records("p1")),
+        "jobs": lambda: list(book.jobs()),
+        "answers": lambda: book.answer("r", "me"),
+        "projects": book.projects,
+    }[table]
+    with pytest.raises(CorruptData, match="does not match its checksum"):
+        read()
+    book.close()
+
+
+def test_answers_are_kept_for_seven_days(tmp_path: Path) -> None:
+    async def check() -> None:
+        book, day = SqliteBook(tmp_path / "book.sqlite"), 24 * 3600.0
+        await book.submit(unit(RememberAnswer("old", "me", b"1", 1 * day)))
+        await book.submit(unit(RememberAnswer("young", "me", b"2", 7.5 * day)))
+        assert (book.answer("old", "me"), book.answer("young", "me")) == (b"1", b"2")
+        await book.submit(unit(RememberAnswer("new", "me", b"3", 8.5 * day)))
+        assert (book.answer("old", "me"), book.answer("young", "me")) == (None, b"2")
+        book.close()
+
+    asyncio.run(check())
+
+
+def test_an_old_sqlite_and_a_newer_schema_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"3\.51\.2 can lose data"):
+        check_sqlite("3.51.2")
+    path = tmp_path / "book.sqlite"
+
+    async def write() -> None:
+        book = SqliteBook(path)
+        await book.submit(unit(PutJob(JOB)))
+        book.close()
+
+    asyncio.run(write())
+    connection = apsw.Connection(str(path))
+    connection.execute("INSERT INTO schema_version (version) VALUES (99)")
+    connection.close()
+    with pytest.raises(SettingsError, match="newer Copernicus"):
+        SqliteBook(path)
