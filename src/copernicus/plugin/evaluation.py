@@ -1,0 +1,93 @@
+"""Answers the engine's calls by running module code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from copernicus.dataflow.calls import (
+    Answer,
+    CommandAnswer,
+    CommandCall,
+    ControllerAnswer,
+    ControllerCall,
+    PureAnswer,
+    PureCall,
+)
+from copernicus.dataflow.calls import Call as Request
+from copernicus.errors import ModuleError
+from copernicus.model.jobs import JobDescription
+from copernicus.plugin.controller import Call, CallFailed, known_functions
+from copernicus.plugin.jobs import Job
+from copernicus.plugin.module import Function
+from copernicus.plugin.places import explain
+
+Functions = Mapping[str, Function[..., Any]]
+
+
+def evaluate(functions: Functions, request: Request) -> Answer:
+    """Return the answer to `request`. A fault of module code becomes its `error`, with file and line."""
+    try:
+        return _evaluate(functions, request)
+    except KeyboardInterrupt:
+        raise
+    except CallFailed as failed:
+        return failure(request, str(failed))
+    except BaseException as error:
+        # SystemExit and its like must not end the process either: others have calls in it.
+        return failure(request, explain(error))
+
+
+def failure(request: Request, error: str) -> Answer:
+    """Return the answer of the right kind that says only what went wrong."""
+    if isinstance(request, CommandCall):
+        return CommandAnswer(error=error)
+    if isinstance(request, PureCall):
+        return PureAnswer(error=error)
+    return ControllerAnswer(error=error)
+
+
+def _evaluate(functions: Functions, request: Request) -> Answer:
+    function = functions.get(request.function)
+    if function is None or function.python is None:
+        raise ModuleError(f"There is no function {request.function} here.", "Is its module installed?")
+    if isinstance(request, CommandCall):
+        return CommandAnswer(describe(function, request.inputs))
+    if isinstance(request, PureCall):
+        return PureAnswer(compute(function, request.inputs))
+    return control(functions, function, request)
+
+
+def describe(function: Function[..., Any], inputs: Mapping[str, Any]) -> JobDescription:
+    """Return the job of a command for plain JSON inputs; raise whatever its code raises."""
+    job = _python(function, "command")(**function.signature.load_inputs(inputs))
+    if not isinstance(job, Job):
+        raise ModuleError(f"{function.name} returned {job!r} instead of a Job.")
+    return job.describe(function.signature.out)
+
+
+def compute(function: Function[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the outputs of a pure function for plain JSON inputs; raise whatever its code raises."""
+    result = _python(function, "pure")(**function.signature.load_inputs(inputs))
+    out = function.signature.out
+    if not out.is_record(result):
+        raise ModuleError(f"{function.name} returned {result!r} instead of {out.record_name}.")
+    outputs: dict[str, Any] = out.dump(result, "")
+    return outputs
+
+
+def control(functions: Functions, function: Function[..., Any], request: ControllerCall) -> ControllerAnswer:
+    """Return what a controller says to one call; raise whatever its code raises."""
+    call: Call[Any, Any] = Call(request, function)
+    token = known_functions.set(functions)
+    try:
+        _python(function, "controller")(call, **function.signature.load_inputs(request.inputs))
+    finally:
+        known_functions.reset(token)
+    return call.answer()
+
+
+def _python(function: Function[..., Any], kind: str) -> Any:
+    if function.schema.kind != kind or function.python is None:
+        raise ModuleError(f"{function.name} is a {function.schema.kind}, not a {kind}.")
+    return function.python
