@@ -4,30 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSchema, ModuleSchema
-from copernicus.model.jobs import JobState, LeasedJob, Report, WorkerOffer
-
-
-class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=False, omit_defaults=True):
-    """Base of all messages; unknown members are ignored, so that a newer peer can say more."""
-
-
-class ErrorReply(Message, frozen=True):
-    """What every failed request is answered with; `code` finds the class in `copernicus.errors`."""
-
-    code: str
-    message: str
-    hint: str = ""
-
-
-class Done(Message, frozen=True):
-    """It was done; `note` is for a person."""
-
-    note: str = ""
-
+from copernicus.model.jobs import JobState, WorkerOffer
+from copernicus.wire.message import Done as Done
+from copernicus.wire.message import ErrorReply as ErrorReply
+from copernicus.wire.message import Message as Message
+from copernicus.wire.worker_messages import (
+    AnnounceReply as AnnounceReply,
+)
+from copernicus.wire.worker_messages import (
+    AnnounceRequest as AnnounceRequest,
+)
+from copernicus.wire.worker_messages import (
+    Beat as Beat,
+)
+from copernicus.wire.worker_messages import (
+    ExchangeReply as ExchangeReply,
+)
+from copernicus.wire.worker_messages import (
+    ExchangeRequest as ExchangeRequest,
+)
+from copernicus.wire.worker_messages import (
+    FarewellRequest as FarewellRequest,
+)
+from copernicus.wire.worker_messages import (
+    HeartbeatReply as HeartbeatReply,
+)
+from copernicus.wire.worker_messages import (
+    HeartbeatRequest as HeartbeatRequest,
+)
+from copernicus.wire.worker_messages import (
+    InlineBlob as InlineBlob,
+)
+from copernicus.wire.worker_messages import (
+    Verdict as Verdict,
+)
 
 # --- server and sessions -----------------------------------------------------------------------------------------
 
@@ -328,94 +340,6 @@ class WorkersReply(Message, frozen=True):
     """Workers, by host name and id."""
 
     workers: list[WorkerRow]
-
-
-# --- what workers say --------------------------------------------------------------------------------------------
-
-
-class InlineBlob(Message, frozen=True):
-    """The content of a small file, inside a message (base64 in JSON)."""
-
-    blob: str
-    data: bytes
-
-
-class AnnounceRequest(Message, frozen=True):
-    """A worker introduces itself, or says what has changed. Sent once at the start and whenever the server asks."""
-
-    offer: WorkerOffer
-
-
-class AnnounceReply(Message, frozen=True):
-    """`heartbeat_s` is the interval after which a silent worker counts as lost; beat at least three times as often."""
-
-    heartbeat_s: float
-    inline_limit_bytes: int = 65536
-
-
-class ExchangeRequest(Message, frozen=True):
-    """A worker reports ended attempts and asks for jobs, in one request and one transaction.
-
-    `wait_s` > 0 makes it a long poll: answered as soon as there is a job, or when the time is over. `free_cores` is what
-    may be filled now; `most_jobs` bounds the batch. `has_no_more` says that the worker takes nothing any more. Small
-    result files travel in `blobs`. `request_id` makes a repeated request safe: same answer, one effect.
-    """
-
-    worker: str
-    free_cores: int
-    most_jobs: int
-    reports: list[Report] = []
-    blobs: list[InlineBlob] = []
-    wait_s: float = 0.0
-    request_id: str = ""
-
-
-class Verdict(Message, frozen=True):
-    """What became of a report: "accepted", or "stale" (attempt not current: drop it), or "refused" with the reason."""
-
-    job: int
-    attempt: int
-    verdict: str
-    why: str = ""
-
-
-class ExchangeReply(Message, frozen=True):
-    """New jobs, with the small input files they need in `blobs`; one verdict for each report."""
-
-    jobs: list[LeasedJob] = []
-    blobs: list[InlineBlob] = []
-    verdicts: list[Verdict] = []
-    is_unknown_worker: bool = False
-
-
-class Beat(Message, frozen=True):
-    """Sign of life of one attempt; `progress` is a short line for people."""
-
-    job: int
-    attempt: int
-    progress: str = ""
-
-
-class HeartbeatRequest(Message, frozen=True):
-    """Sent by a thread of its own, also when there are no jobs (`beats` empty)."""
-
-    worker: str
-    beats: list[Beat] = []
-
-
-class HeartbeatReply(Message, frozen=True):
-    """`stop` lists jobs that nobody wants any more; `is_unknown_worker` asks for an announcement."""
-
-    stop: list[int] = []
-    heartbeat_s: float = 120.0
-    is_unknown_worker: bool = False
-
-
-class FarewellRequest(Message, frozen=True):
-    """The worker ends; what it still had counts as interrupted."""
-
-    worker: str
-    why: str = ""
 
 
 # --- blobs (the bytes travel outside of messages) ----------------------------------------------------------------
