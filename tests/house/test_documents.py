@@ -9,54 +9,11 @@ from tests.house.source import PACKAGE, ROOT, files, name
 
 PAGE_LINES = 60
 NOTE = re.compile(r"\d{4}-[a-z0-9]+(-[a-z0-9]+)*\.md")
-WORDS = [
-    "activate",
-    "attempt",
-    "blob",
-    "book",
-    "bundle",
-    "call",
-    "checkpoint",
-    "client",
-    "command",
-    "connection",
-    "controller",
-    "deactivate",
-    "edit",
-    "evaluation",
-    "executable",
-    "fact",
-    "function",
-    "heartbeat",
-    "held",
-    "instance",
-    "job",
-    "key",
-    "leaf",
-    "lease",
-    "log",
-    "module",
-    "network",
-    "offer",
-    "origin",
-    "partition",
-    "peer",
-    "place",
-    "platform",
-    "project",
-    "report",
-    "rule",
-    "scatter",
-    "server",
-    "session",
-    "stale",
-    "state",
-    "transaction",
-    "type",
-    "value",
-    "version",
-    "worker",
-]
+WORDS = re.findall(r"\w+", """
+activate attempt blob book bundle call checkpoint client command connection controller deactivate edit evaluation executable
+fact function heartbeat held instance job key leaf lease log module network offer origin partition peer place platform project
+report rule scatter server session stale state transaction type value version worker
+""")  # fmt: skip
 
 
 def read(path: str) -> str:

@@ -8,25 +8,8 @@ from collections.abc import Iterator
 import pytest
 from tests.house.source import sources
 
-OUTSIDE = set(
-    [
-        "socket",
-        "ssl",
-        "subprocess",
-        "multiprocessing",
-        "threading",
-        "http",
-        "urllib",
-        "urllib3",
-        "aiohttp",
-        "apsw",
-        "sqlite3",
-        "tempfile",
-        "shutil",
-        "signal",
-        "select",
-    ]
-)
+OUTSIDE = {"socket", "ssl", "subprocess", "multiprocessing", "threading", "http", "urllib", "aiohttp", "apsw", "sqlite3",
+           "tempfile", "shutil", "signal", "select"}  # fmt: skip
 FIXTURES = {"tmp_path", "tmp_path_factory", "tmpdir"}
 DISK = {"open", "write_text", "write_bytes", "read_text", "read_bytes", "mkdir", "sleep"}
 
