@@ -1,1 +1,1 @@
-"""Content-addressed files: hashes, durable writes, resumable streams, cache."""
+"""Files by content: hashes, durable writes, the blob folder; for server, worker and client alike."""

@@ -1,1 +1,1 @@
-"""Typed settings of the three programs: flags > environment > file > default; an unknown key is an error."""
+"""Typed settings of the programs, and where they lie."""

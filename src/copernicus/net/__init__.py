@@ -1,1 +1,1 @@
-"""The carrier: keys, certificates, bundles, TLS contexts, Caller."""
+"""The carrier: keys, certificates, bundles, TLS, calls and file transfers."""

@@ -1,0 +1,133 @@
+"""Settings of the server: flags > environment (`CPC_<NAME>`) > `settings.json` > default; an unknown key is an error."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from copernicus.config.files import make_private_folder, read_private, write_atomic
+from copernicus.errors import SettingsError
+
+FILE_NAME = "settings.json"
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Bytes = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of one server. A limit of 0 means: none.
+
+    server_host           address to listen on: loopback, one address, or "all"
+    server_fqdn           name under which others reach it; stands in bundles ("": server_host, or this machine's name)
+    heartbeat_time        seconds after which a silent worker counts as lost
+    run_dir               PROJECT_DIR: projects, jobs and blobs; made with the first project
+    log_dir               text logs ("": `log` in the server's own folder)
+    import_path           folders with modules of this site
+    server_cores          processes for module code (0: one for each core)
+    keep_alive_interval   seconds between signs of life to peers
+    reconnect_interval    seconds before a lost peer is called again
+    retention_days        how long files that nothing refers to are kept
+    disk_reserve_bytes    refuse new data when less than this would stay free
+    blob_limit_bytes      largest single file
+    message_limit_bytes   largest message
+    memory_limit_bytes    refuse new data when the server itself uses more
+    """
+
+    server_host: str = "127.0.0.1"
+    server_fqdn: str = ""
+    client_secure_port: Port = 14807
+    server_secure_port: Port = 13807
+    heartbeat_time: Annotated[float, msgspec.Meta(ge=2)] = 120.0
+    run_dir: str = ""
+    log_dir: str = ""
+    mode: Literal["prod", "debug", "trace"] = "prod"
+    import_path: tuple[str, ...] = ()
+    server_cores: Annotated[int, msgspec.Meta(ge=0)] = 0
+    keep_alive_interval: Seconds = 240.0
+    reconnect_interval: Seconds = 30.0
+    retention_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0
+    disk_reserve_bytes: Bytes = 256 * 1024**2
+    blob_limit_bytes: Bytes = 0
+    message_limit_bytes: Bytes = 64 * 1024**2
+    memory_limit_bytes: Bytes = 0
+
+
+def names() -> list[str]:
+    """Return the names of all settings."""
+    return list(ServerSettings.__struct_fields__)
+
+
+def load(folder: Path, flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] = os.environ) -> ServerSettings:
+    """Return the settings of the server in `folder`; raise `SettingsError` when one of them cannot be used."""
+    return resolve(read(folder), folder / FILE_NAME, flags, environment)
+
+
+def resolve(
+    stored: Mapping[str, Any],
+    file: Path,
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> ServerSettings:
+    """Return what holds when the file says `stored`, the environment `environment`, the command line `flags`."""
+    values: dict[str, Any] = {}
+    for name, value in stored.items():
+        values[name] = _checked(name, value, f"in {file}", is_text=False)
+    for name in names():
+        variable = f"CPC_{name.upper()}"
+        if variable in environment:
+            values[name] = _checked(name, environment[variable], f"in ${variable}", is_text=True)
+    for name, value in (flags or {}).items():
+        if value is not None:
+            values[name] = _checked(name, value, "on the command line", is_text=isinstance(value, str))
+    settings = ServerSettings(**values)
+    if settings.client_secure_port == settings.server_secure_port:
+        raise SettingsError(
+            f"client_secure_port and server_secure_port are both {settings.client_secure_port}.", "Give each its own."
+        )
+    return settings
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Return what `settings.json` in `folder` says, unchecked; raise `SettingsError` when it is missing or no object."""
+    file = folder / FILE_NAME
+    if not file.exists():
+        raise SettingsError(f"There is no server set up in {folder}.", "Run: cpc-server setup PROJECT_DIR")
+    try:
+        stored = msgspec.json.decode(read_private(file, "The settings file"))
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"The settings file {file} is not JSON: {error}.") from None
+    if not isinstance(stored, dict):
+        raise SettingsError(f"The settings file {file} must hold one JSON object.")
+    return stored
+
+
+def write(folder: Path, stored: Mapping[str, Any]) -> None:
+    """Check and write what `settings.json` shall say, mode 0600; raise `SettingsError` and change nothing if it is wrong."""
+    settings = resolve(stored, folder / FILE_NAME, environment={})
+    known = {name: getattr(settings, name) for name in names() if name in stored}
+    make_private_folder(folder)
+    write_atomic(folder / FILE_NAME, msgspec.json.format(msgspec.json.encode(known), indent=2) + b"\n")
+
+
+def parse(name: str, text: str) -> Any:
+    """Return the value that `text` stands for as the setting `name`; raise `SettingsError`."""
+    return _checked(name, text, "on the command line", is_text=True)
+
+
+def _checked(name: str, value: Any, where: str, *, is_text: bool) -> Any:
+    fields = {field.name: field for field in msgspec.structs.fields(ServerSettings)}
+    if name not in fields:
+        near = difflib.get_close_matches(name, fields, n=1)
+        hint = f"Did you mean {near[0]}?" if near else "See: cpc-server config-list"
+        raise SettingsError(f"There is no setting called {name} ({where}).", hint)
+    if is_text and name == "import_path":
+        value = tuple(part for part in str(value).split(os.pathsep) if part)
+    try:
+        return msgspec.convert(value, fields[name].type, strict=not is_text)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"The setting {name} {where} is not right: {error}.") from None

@@ -1,0 +1,205 @@
+"""The caller: `Caller.call(request) -> reply`, typed through the endpoint table, over one kept-alive connection."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, overload
+
+from copernicus.errors import CopernicusError, InternalError, TooLarge, Unavailable, UsageError, from_code
+from copernicus.net.bundle import Bundle
+from copernicus.net.connection import ClosedBeforeAnswer, Connection, bundle_refused
+from copernicus.net.tls import bundle_context
+from copernicus.wire import messages as m
+from copernicus.wire.codec import decode, encode
+from copernicus.wire.endpoints import BY_REQUEST, PROTOCOL
+
+TIMEOUT_S = 60.0
+MOST_REPLY_BYTES = 1 << 30
+
+
+class Caller:
+    """Sends requests to one server and returns its replies. For one thread at a time (`interrupt` may come from any).
+
+    `context` pins the server's CA (`net.tls`). `token` is the session's, for the client port. `is_secure_port`: the
+    other side asks for a bundle's certificate, so that a connection closed before the first answer means a refused bundle.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        context: ssl.SSLContext,
+        token: str = "",
+        timeout_s: float = TIMEOUT_S,
+        *,
+        is_secure_port: bool = False,
+    ) -> None:
+        self.token = token
+        self.timeout_s = timeout_s
+        self._is_secure_port = is_secure_port
+        self._was_answered = False
+        self._connection = Connection(host, port, context)
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle, timeout_s: float = TIMEOUT_S) -> Caller:
+        """Return a caller to the secure port of the bundle's server; raise `CertificateRefused` for a broken bundle."""
+        return cls(bundle.host, bundle.secure_port, bundle_context(bundle), timeout_s=timeout_s, is_secure_port=True)
+
+    @property
+    def where(self) -> str:
+        """The other side, as `host:port`."""
+        return self._connection.where
+
+    @overload
+    def call(self, request: m.AuthorityRequest, timeout_s: float | None = None) -> m.AuthorityReply: ...
+
+    @overload
+    def call(self, request: m.LoginRequest, timeout_s: float | None = None) -> m.LoginReply: ...
+
+    @overload
+    def call(self, request: m.LogoutRequest, timeout_s: float | None = None) -> m.Done: ...
+
+    @overload
+    def call(self, request: m.ServerInfoRequest, timeout_s: float | None = None) -> m.ServerInfoReply: ...
+
+    @overload
+    def call(self, request: m.ProjectsRequest, timeout_s: float | None = None) -> m.ProjectsReply: ...
+
+    @overload
+    def call(self, request: m.StartProjectRequest, timeout_s: float | None = None) -> m.Done: ...
+
+    @overload
+    def call(self, request: m.RemoveProjectRequest, timeout_s: float | None = None) -> m.Done: ...
+
+    @overload
+    def call(self, request: m.ApplyRequest, timeout_s: float | None = None) -> m.ApplyReply: ...
+
+    @overload
+    def call(self, request: m.ListRequest, timeout_s: float | None = None) -> m.ListReply: ...
+
+    @overload
+    def call(self, request: m.GetRequest, timeout_s: float | None = None) -> m.GetReply: ...
+
+    @overload
+    def call(self, request: m.StatusRequest, timeout_s: float | None = None) -> m.StatusReply: ...
+
+    @overload
+    def call(self, request: m.WhyRequest, timeout_s: float | None = None) -> m.WhyReply: ...
+
+    @overload
+    def call(self, request: m.LogRequest, timeout_s: float | None = None) -> m.LogReply: ...
+
+    @overload
+    def call(self, request: m.ModulesRequest, timeout_s: float | None = None) -> m.ModulesReply: ...
+
+    @overload
+    def call(self, request: m.InfoRequest, timeout_s: float | None = None) -> m.InfoReply: ...
+
+    @overload
+    def call(self, request: m.QueueRequest, timeout_s: float | None = None) -> m.JobsReply: ...
+
+    @overload
+    def call(self, request: m.RunningRequest, timeout_s: float | None = None) -> m.JobsReply: ...
+
+    @overload
+    def call(self, request: m.WorkersRequest, timeout_s: float | None = None) -> m.WorkersReply: ...
+
+    @overload
+    def call(self, request: m.AnnounceRequest, timeout_s: float | None = None) -> m.AnnounceReply: ...
+
+    @overload
+    def call(self, request: m.ExchangeRequest, timeout_s: float | None = None) -> m.ExchangeReply: ...
+
+    @overload
+    def call(self, request: m.HeartbeatRequest, timeout_s: float | None = None) -> m.HeartbeatReply: ...
+
+    @overload
+    def call(self, request: m.FarewellRequest, timeout_s: float | None = None) -> m.Done: ...
+
+    @overload
+    def call(self, request: m.BlobStatusRequest, timeout_s: float | None = None) -> m.BlobStatusReply: ...
+
+    def call(self, request: m.Message, timeout_s: float | None = None) -> m.Message:
+        """Send `request` and return its reply, within `timeout_s` of silence (default: the caller's own).
+
+        Raise the error that the server answered (`errors.from_code`), `Unreachable`, `CertificateRefused`, `TooLarge`.
+        A request may arrive twice when the connection breaks; those that change something carry a request id for that.
+        """
+        endpoint = BY_REQUEST[type(request)]
+        headers = {"Content-Type": "application/json"}
+        response = self.exchange("POST", endpoint.path, encode(request), headers, timeout_s)
+        return decode(self.read(response), endpoint.reply)
+
+    def exchange(
+        self,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> http.client.HTTPResponse:
+        """Send one HTTP request and return the answer, body unread: for `read`, or for a transfer. Raises as `call`."""
+        sent = {"Copernicus-Protocol": str(PROTOCOL), **(headers or {})}
+        if self.token:
+            sent["Authorization"] = f"Bearer {self.token}"
+        limit_s = self.timeout_s if timeout_s is None else timeout_s
+        try:
+            response = self._connection.exchange(method, target, body, sent, limit_s)
+        except ClosedBeforeAnswer as error:
+            if not error.had_answers and not self._is_suspicious():
+                raise
+            # Closed while it was idle (or a server that was just stopping): one more try, on a new connection.
+            try:
+                response = self._connection.exchange(method, target, body, sent, limit_s)
+            except ClosedBeforeAnswer:
+                if self._is_suspicious():
+                    raise bundle_refused(self.where) from None
+                raise
+        self._was_answered = True
+        return response
+
+    def read(self, response: http.client.HTTPResponse) -> bytes:
+        """Return the body of a successful answer; raise the error that an unsuccessful one carries."""
+        with self.reading():
+            body = response.read(MOST_REPLY_BYTES + 1)
+        if len(body) > MOST_REPLY_BYTES:
+            self.close()
+            raise TooLarge(f"The answer of {self.where} is larger than {MOST_REPLY_BYTES} bytes.")
+        if 200 <= response.status < 300:
+            return body
+        raise _error_in(self.where, response.status, body)
+
+    def reading(self) -> Any:
+        """Return a context manager for reading an answer's body in pieces; it raises `Unreachable` when that breaks."""
+        return self._connection.reading()
+
+    def interrupt(self) -> None:
+        """Make a call that waits in another thread end with `Unreachable`."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Close the connection; the next call opens a new one."""
+        self._connection.close()
+
+    def __enter__(self) -> Caller:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def _is_suspicious(self) -> bool:
+        # With TLS 1.3 the client ends its handshake first: a refused bundle is seen as a close before the first answer.
+        return self._is_secure_port and not self._was_answered
+
+
+def _error_in(where: str, status: int, body: bytes) -> CopernicusError:
+    try:
+        reply = decode(body, m.ErrorReply)
+    except UsageError:
+        if status in (502, 503, 504):
+            return Unavailable(f"{where} cannot answer now (HTTP {status}).", "Try again.")
+        return InternalError(f"{where} gave an answer that is not Copernicus' (HTTP {status}).", "Is it the right port?")
+    return from_code(reply.code, reply.message, reply.hint)

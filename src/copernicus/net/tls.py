@@ -1,0 +1,114 @@
+"""TLS 1.3 contexts: each pins one server's CA and checks no host name; wrong uses of certificates are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+import tempfile
+from pathlib import Path
+
+from copernicus.errors import CertificateRefused
+from copernicus.net.bundle import Bundle
+
+# The extended key usages as they stand in DER: server authentication and client authentication.
+SERVER_AUTH = bytes.fromhex("06082b06010505070301")
+CLIENT_AUTH = bytes.fromhex("06082b06010505070302")
+
+
+def fingerprint(authority: str) -> str:
+    """Return the SHA-256 of a CA certificate (PEM), 64 hex digits: the server's identity. Raise `CertificateRefused`."""
+    try:
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(authority.strip())).hexdigest()
+    except ValueError as error:
+        raise CertificateRefused(f"This is not a certificate: {error}.") from None
+
+
+def client_context(authority: str) -> ssl.SSLContext:
+    """Return the context for a server's client port: trusts `authority` (PEM) and nothing else."""
+    context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    # The CA is the identity, not the name: tunnels, new addresses and renewed certificates keep working.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    _trust(context, authority)
+    return context
+
+
+def bundle_context(bundle: Bundle) -> ssl.SSLContext:
+    """Return the context for a server's secure port: trusts the bundle's CA, shows the bundle's certificate."""
+    context = client_context(bundle.authority)
+    # OpenSSL reads keys from files only; this one lives for the moment of reading, in a folder of our own (0700).
+    with tempfile.TemporaryDirectory(prefix="cpc-") as folder:
+        pem = Path(folder) / "own.pem"
+        pem.touch(mode=0o600)
+        pem.write_text(bundle.certificate.rstrip() + "\n" + bundle.key)
+        try:
+            context.load_cert_chain(pem)
+        except ssl.SSLError as error:
+            raise CertificateRefused(
+                f"The bundle's certificate and key do not fit together: {error.reason}.", "Make a new one: cpc-server bundle"
+            ) from None
+    return context
+
+
+def server_client_port_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Return the server's context for its client port: shows its certificate, asks for none."""
+    context = _context(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    # Sessions are never resumed; without tickets a client that closes early leaves no unread bytes behind.
+    context.num_tickets = 0
+    return context
+
+
+def server_secure_port_context(certificate: Path, key: Path, authority: str) -> ssl.SSLContext:
+    """Return the server's context for its secure port: no handshake without a certificate of `authority`."""
+    context = server_client_port_context(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    _trust(context, authority)
+    return context
+
+
+def check_server_certificate(der: bytes | None) -> None:
+    """Raise `CertificateRefused` unless the certificate (DER) says that it is a server's and nothing else.
+
+    OpenSSL takes a certificate without any extended key usage for a server; this house does not.
+    """
+    if not der or SERVER_AUTH not in der or CLIENT_AUTH in der:
+        raise CertificateRefused(
+            "certificate verify failed: the other side shows a certificate that is not a server's.",
+            "Somebody may be posing as the server. Check address and port.",
+        )
+
+
+def is_bundle_certificate(der: bytes | None) -> bool:
+    """Return whether the certificate (DER) says that it is a bundle's and nothing else."""
+    return bool(der) and CLIENT_AUTH in (der or b"") and SERVER_AUTH not in (der or b"")
+
+
+def serial_of(connection: ssl.SSLObject | ssl.SSLSocket | None) -> str | None:
+    """Return the serial (lower-case hex) of the verified bundle certificate behind a server's connection, None without one.
+
+    Look it up in the book of bundles at every request: the certificate only says who it is, never what it may do.
+    """
+    if connection is None or not is_bundle_certificate(connection.getpeercert(binary_form=True)):
+        return None
+    shown = connection.getpeercert()
+    serial = shown.get("serialNumber") if shown else None
+    return normal_serial(serial) if isinstance(serial, str) else None
+
+
+def normal_serial(serial: str) -> str:
+    """Return a serial (hex) in the one form in which it is stored: lower case, no leading zeros."""
+    return serial.lower().lstrip("0") or "0"
+
+
+def _context(protocol: int) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+def _trust(context: ssl.SSLContext, authority: str) -> None:
+    try:
+        context.load_verify_locations(cadata=authority)
+    except (ssl.SSLError, ValueError) as error:
+        raise CertificateRefused(f"The server's CA certificate cannot be read: {error}.") from None
