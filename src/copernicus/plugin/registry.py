@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from copernicus.config.places import settings_home
+from copernicus.errors import CopernicusError
 from copernicus.plugin.executables import Executable, NotHere
 from copernicus.plugin.toml import TomlError, read_executables
 
@@ -160,6 +161,8 @@ def _probed(executable: Executable, source: str) -> Found | Absent:
 def describe(error: BaseException) -> str:
     """Return what went wrong and where, as one line: `SyntaxError: invalid syntax (functions.py, line 3)`."""
     kind = type(error).__name__
+    if isinstance(error, CopernicusError):
+        return str(error)  # a refused declaration says itself where it stands
     if isinstance(error, SyntaxError):
         return f"{kind}: {error.msg} ({error.filename}, line {error.lineno})"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
