@@ -1,0 +1,194 @@
+"""Making, connecting and removing instances: used by people's edits, controllers' answers, networks and scatters alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from copernicus.dataflow import facts as f
+from copernicus.dataflow import tree
+from copernicus.dataflow.network import ROOT, Instance, Place
+from copernicus.dataflow.paths import APPEND, Member, parse_path, show_path
+from copernicus.dataflow.transaction import SupersedeJob, Transaction
+from copernicus.dataflow.views import length_of, read, readers_of, source_of
+from copernicus.errors import ModuleError, Refused, UnknownPath, WrongType
+from copernicus.model.functions import FunctionSchema
+from copernicus.model.types import Type, decode, fits
+from copernicus.model.values import to_json
+
+
+def place_text(tx: Transaction, place: Place) -> str:
+    """The path of a place, for messages."""
+    return show_path(tx.network.path_of(place.instance), place.side, place.path)
+
+
+def type_of(tx: Transaction, place: Place) -> Type:
+    """The type of a place; `UnknownPath` names the part that does not exist."""
+    network = tx.network
+    instance = network.instances[place.instance]
+    where = f"{network.path_of(place.instance)}:{place.side}"
+    return tree.type_at(network.fields(instance, place.side), place.path, where)
+
+
+def declare(tx: Transaction, name: str, around: tuple[str, ...] = ()) -> FunctionSchema:
+    """Keep the schema of a function, and of those inside it, in the project; return it."""
+    if name in around:
+        raise ModuleError(f"The function {name} contains itself ({' > '.join((*around, name))}).")
+    schema = tx.network.functions.get(name)
+    installed = tx.catalog.functions.get(name)
+    if installed is None and schema is not None:
+        return schema
+    installed = tx.catalog.function(name)
+    inner = [installed.base] if installed.kind == "scatter" else [one.function for one in installed.instances]
+    for function in dict.fromkeys(inner):
+        declare(tx, function, (*around, name))
+    if installed != schema:
+        tx.do(f.Declared(installed))
+    return installed
+
+
+def make_instance(
+    tx: Transaction, function: str, name: str, parent: Instance, *, is_held: bool = False, index: int | None = None
+) -> Instance:
+    """Make an instance, and what is fixed inside it; `Refused` when the name is taken."""
+    network = tx.network
+    if name in parent.children:
+        where = f"in {network.path_of(parent.id)}" if parent.id != ROOT else "in this project"
+        raise Refused(f"There is already an instance {name!r} {where}.", "Choose another name.")
+    schema = declare(tx, function)
+    tx.do(f.Made(network.next_id, name, parent.id, schema.name, is_held, index))
+    instance = network.instances[network.next_id - 1]
+    instance.touched = tx.seq
+    tx.consider(instance)
+    if schema.kind == "network":
+        _fill_network(tx, instance)
+    return instance
+
+
+def _fill_network(tx: Transaction, instance: Instance) -> None:
+    schema = instance.function
+    for inner in schema.instances:
+        made = make_instance(tx, inner.function, inner.name, instance)
+        for field, value in inner.values.items():
+            place = Place(made.id, "in", (field,))
+            tx.write(place, to_json(decode(type_of(tx, place), value, field)))
+    for link in schema.connections:
+        connect(tx, inner_place(tx, instance, link.source), inner_place(tx, instance, link.destination))
+
+
+def inner_place(tx: Transaction, around: Instance, text: str) -> Place:
+    """Read a path as it is written inside a network or a controller: `self:in.x`, `child:out.y`."""
+    path = parse_path(text)
+    if len(path.names) != 1 or not path.members:
+        raise UnknownPath(f"{text!r} is not a path inside {around.function.name}.")
+    name = path.names[0]
+    id = around.id if name == "self" else around.children.get(name)
+    if id is None:
+        raise UnknownPath(f"{around.function.name} has no instance {name!r} inside.", f"It has: {', '.join(around.children)}.")
+    return Place(id, path.side, path.members)
+
+
+def resolve_append(tx: Transaction, place: Place) -> Place:
+    """Replace each `[+]` in a path by the index it means now."""
+    members: tuple[Member, ...] = ()
+    for member in place.path:
+        if member == APPEND:
+            member = length_of(tx.network, Place(place.instance, place.side, members)) or 0
+        members = (*members, member)
+    return Place(place.instance, place.side, members)
+
+
+def writer_of(tx: Transaction, place: Place) -> Place | None:
+    """Return the connected place that overlaps `place` (one path is a prefix of the other), or None."""
+    for path in tx.network.instances[place.instance].links.get(place.side, ()):
+        shorter = min(len(path), len(place.path))
+        if path[:shorter] == place.path[:shorter]:
+            return Place(place.instance, place.side, path)
+    return None
+
+
+def refuse_connected(tx: Transaction, place: Place) -> None:
+    """Raise `Refused` when something is connected to `place`, to a part of it, or around it."""
+    writer = writer_of(tx, place)
+    if writer is not None:
+        source = tx.network.instances[writer.instance].links[writer.side][writer.path]
+        raise Refused(
+            f"{place_text(tx, place)} has a writer: {place_text(tx, source)} is connected to {place_text(tx, writer)}.",
+            "Set the source, or disconnect it first.",
+        )
+
+
+def connect(tx: Transaction, source: Place, destination: Place) -> None:
+    """Make `destination` a view of `source`; refuse what does not fit, overlaps, or closes a circle without a controller."""
+    offered, wanted = type_of(tx, source), type_of(tx, destination)
+    misfit = fits(offered, wanted)
+    if misfit:
+        raise WrongType(
+            f"{place_text(tx, source)} ({offered}) does not fit {place_text(tx, destination)} ({wanted}): {misfit}."
+        )
+    links = tx.network.instances[destination.instance].links
+    if links.get(destination.side, {}).get(destination.path) == source:
+        return
+    refuse_connected(tx, destination)
+    _refuse_circle(tx, source, destination)
+    tx.do(
+        f.Connected(
+            destination.instance, destination.side, destination.path, source.instance, source.side, source.path
+        )
+    )  # fmt: skip
+    tx.changed.append(destination)
+
+
+def _refuse_circle(tx: Transaction, source: Place, destination: Place) -> None:
+    network, seen, stack = tx.network, set(), [destination]
+    while stack:
+        place = stack.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        shorter = min(len(place.path), len(source.path))
+        if place[:2] == source[:2] and place.path[:shorter] == source.path[:shorter]:
+            raise Refused(
+                f"Connecting {place_text(tx, source)} to {place_text(tx, destination)} would close a circle.",
+                "A circle of connections must contain a controller.",
+            )
+        stack.extend(readers_of(network, place))
+        instance = network.instances[place.instance]
+        if place.side == "in" and instance.is_evaluated:
+            stack.extend(Place(instance.id, "out", (field.name,)) for field in instance.function.outputs)
+
+
+def disconnect(tx: Transaction, place: Place) -> None:
+    """Remove the connection that ends at `place`, which keeps what it showed as its own."""
+    shown: Any = read(tx.network, place)
+    kind = type_of(tx, place)
+    tx.do(f.Disconnected(place.instance, place.side, place.path))
+    if shown is not None:
+        tx.do(f.Wrote(place.instance, place.side, place.path, to_json(decode(kind, shown))))
+    # What stands there is the same as before, so readers need not be told; the instance itself looks at it again.
+    tx.touch(tx.network.instances[place.instance])
+
+
+def remove_instance(tx: Transaction, instance: Instance) -> None:
+    """Disconnect an instance and all below it, and remove them; what reads from them keeps its values."""
+    network = tx.network
+    inside = [one.id for one in network.subtree(instance)]
+    for id in inside:
+        for field, readers in list(network.instances[id].readers.items()):
+            for destination in list(readers):
+                if destination.instance in network.instances and destination.instance not in inside:
+                    assert source_of(network, destination) is not None, field
+                    disconnect(tx, destination)
+    for id in reversed(inside):
+        one = network.instances[id]
+        for side, links in one.links.items():
+            for path in list(links):
+                tx.do(f.Disconnected(id, side, path))
+        key = one.key
+        tx.do(f.Removed(id))
+        tx.to_consider.pop(id, None)
+        evaluation = network.evaluations.get(key)
+        if evaluation and evaluation.state == "open" and one.function.kind == "command" and not evaluation.wanted:
+            tx.effects.append(SupersedeJob(key))
+    around = network.instances[instance.parent]
+    if around.function.kind == "controller":
+        tx.consider(around)

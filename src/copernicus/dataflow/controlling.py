@@ -1,0 +1,156 @@
+"""Controllers: one call for all that is newer, and its answer applied as one transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from copernicus.dataflow import facts as f
+from copernicus.dataflow.building import connect, disconnect, inner_place, make_instance, remove_instance, type_of
+from copernicus.dataflow.calls import ChildSet, ChildStart, ChildView, ControllerAnswer, ControllerCall
+from copernicus.dataflow.network import Instance, Network, Place
+from copernicus.dataflow.paths import clean_name
+from copernicus.dataflow.status import own_error, why_held
+from copernicus.dataflow.transaction import StartCall, Transaction
+from copernicus.dataflow.views import inputs_of, read, version_of
+from copernicus.errors import CopernicusError, Refused, UnknownPath
+from copernicus.model.types import decode
+from copernicus.model.values import to_json
+
+CASCADE_LIMIT = 1000
+
+
+def consider_controller(tx: Transaction, instance: Instance) -> None:
+    """Call a controller when something that it reads is newer than what its last applied call had seen."""
+    if instance.in_flight or instance.error or instance.touched <= instance.seen or why_held(tx.network, instance):
+        return
+    if inputs_of(tx.network, instance)[1]:
+        return
+    if tx.network.cascade > CASCADE_LIMIT:
+        why = f"does not settle: {CASCADE_LIMIT} steps followed one another without a job's end or a user's edit"
+        tx.do(f.ErrorSet(instance.id, why, tx.seq))
+        return
+    tx.to_ask[instance.id] = None
+
+
+def call_controller(tx: Transaction, instance: Instance) -> None:
+    """Call a controller with everything as it stands now."""
+    instance.in_flight = tx.seen
+    inputs, _ = inputs_of(tx.network, instance)
+    tx.effects.append(StartCall(_call(tx.network, instance, inputs, tx.seen)))
+
+
+def _call(network: Network, instance: Instance, inputs: dict[str, Any], seq: int) -> ControllerCall:
+    names = [field.name for field in instance.function.inputs]
+    versions = {name: version_of(network, Place(instance.id, "in", (name,))) for name in names}
+    return ControllerCall(
+        instance=instance.id,
+        function=instance.function.name,
+        seen=seq,
+        seed=(instance.id * 1_000_003 + instance.seen) % 2**31,
+        inputs=inputs,
+        changed=[name for name in names if versions[name] > instance.seen],
+        outputs=instance.values["out"],
+        state=instance.values["state"],
+        children=[_child(network, child, instance.seen) for child in network.children(instance)],
+        spent_core_s=instance.core_s,
+    )
+
+
+def _child(network: Network, child: Instance, seen: int) -> ChildView:
+    places = [Place(child.id, "out", (field.name,)) for field in child.function.outputs]
+    outputs = {str(place.path[0]): value for place in places if (value := read(network, place)) is not None}
+    has_ended = child.ended > seen
+    is_held = bool(child.is_held or child.held_why)
+    error = own_error(network, child) or child.ended_error
+    return ChildView(
+        name=child.name,
+        function=child.function.name,
+        outputs=outputs,
+        runs=child.runs,
+        is_running=child.is_busy,
+        is_done=child.runs > 0 and not child.is_busy and not error,
+        is_held=is_held,
+        error=error,
+        core_s=child.core_s,
+        has_ended=has_ended and not child.ended_error,
+        was_updated=any(version_of(network, place) > seen for place in places),
+        has_failed=has_ended and bool(child.ended_error),
+    )
+
+
+def call_ended(tx: Transaction, instance: Instance, seen: int, answer: ControllerAnswer) -> None:
+    """Apply a controller's answer; one that cannot be applied, or says so itself, is the controller's error."""
+    if instance.in_flight != seen:
+        return
+    instance.in_flight = 0
+    tx.consider(instance)
+    mark = tx.mark()
+    error = answer.error
+    if not error:
+        try:
+            _apply(tx, instance, answer)
+        except CopernicusError as problem:
+            tx.roll_back(mark)
+            error = f"The answer of {instance.function.name} cannot be applied: {problem}"
+    if error:
+        tx.do(f.ErrorSet(instance.id, error, instance.seen))
+        return
+    tx.do(f.Seen(instance.id, seen))
+
+
+def _apply(tx: Transaction, instance: Instance, answer: ControllerAnswer) -> None:
+    network = tx.network
+    for side, fields in (("out", answer.outputs), ("state", answer.state)):
+        for name, value in fields.items():
+            place = Place(instance.id, side, (name,))
+            tx.write(place, to_json(decode(type_of(tx, place), value, f"{side}.{name}")))
+    for name in answer.removes:
+        remove_instance(tx, _own_child(network, instance, name))
+    for start in answer.starts:
+        name = clean_name(start.name)
+        id = instance.children.get(name)
+        child = network.instances[id] if id is not None else make_instance(tx, start.function, name, instance)
+        if child.function.name != start.function:
+            raise Refused(f"{name!r} is already an instance of {child.function.name}, not of {start.function}.")
+        _set_inputs(tx, instance, child, start)
+    for change in answer.sets:
+        _set_inputs(tx, instance, _own_child(network, instance, change.name), change)
+    for hold in answer.holds:
+        hold_child(tx, _own_child(network, instance, hold.name), hold.why or "held by its controller")
+    for name in answer.resumes:
+        hold_child(tx, _own_child(network, instance, name), "")
+    note = answer.note if answer.note != instance.note else None
+    warning = answer.warning if answer.warning != instance.warning else None
+    if note is not None or warning is not None:
+        tx.do(f.Noted(instance.id, note, warning))
+
+
+def _own_child(network: Network, instance: Instance, name: str) -> Instance:
+    id = instance.children.get(name)
+    if id is None:
+        raise UnknownPath(f"{network.path_of(instance.id)} has no child {name!r}.")
+    return network.instances[id]
+
+
+def _set_inputs(tx: Transaction, instance: Instance, child: Instance, change: ChildStart | ChildSet) -> None:
+    links = child.links["in"]
+    for name, value in change.inputs.items():
+        place = Place(child.id, "in", (name,))
+        kind = type_of(tx, place)
+        for path in [path for path in links if path[0] == name]:
+            disconnect(tx, Place(child.id, "in", path))
+        tx.write(place, to_json(decode(kind, value, f"{child.name}.{name}")))
+    for name, text in change.connections.items():
+        place, source = Place(child.id, "in", (name,)), inner_place(tx, instance, text)
+        for path in [path for path in links if path[0] == name and links[path] != source]:
+            disconnect(tx, Place(child.id, "in", path))
+        connect(tx, source, place)
+
+
+def hold_child(tx: Transaction, child: Instance, why: str) -> None:
+    """Hold a child for its controller, or ("") let it go on."""
+    if child.held_why != why:
+        tx.do(f.HeldByController(child.id, why))
+        for one in tx.network.subtree(child):
+            tx.consider(one)
+            tx.to_recheck[one.id] = None

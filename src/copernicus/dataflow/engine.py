@@ -1,0 +1,188 @@
+"""The engine's one door: `step(network, catalog, event, now)` gives the record to keep and the effects to perform."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from blake3 import blake3
+
+from copernicus.dataflow import facts as f
+from copernicus.dataflow.calls import ControllerAnswer
+from copernicus.dataflow.controlling import call_ended
+from copernicus.dataflow.edits import apply_edit
+from copernicus.dataflow.evaluating import described, file_result
+from copernicus.dataflow.network import ROOT, Network, Place
+from copernicus.dataflow.settling import refresh_busy, settle
+from copernicus.dataflow.transaction import Catalog, Effect, EvaluatePure, Transaction
+from copernicus.dataflow.views import inputs_of, version_of
+from copernicus.errors import CopernicusError
+from copernicus.model.edits import Edit
+from copernicus.model.jobs import JobDescription
+
+
+class EditsRequested(msgspec.Struct, frozen=True):
+    """A user asks for a list of edits: all of them, or none."""
+
+    edits: list[Edit]
+    actor: str
+    is_check: bool = False
+
+
+class JobDescribed(msgspec.Struct, frozen=True):
+    """A command's function has answered `DescribeJob`."""
+
+    id: int
+    seen: int
+    description: JobDescription | None
+    error: str = ""
+
+
+class PureEvaluated(msgspec.Struct, frozen=True):
+    """A pure function has answered `EvaluatePure`."""
+
+    key: str
+    outputs: dict[str, Any] | None
+    error: str = ""
+
+
+class CallEnded(msgspec.Struct, frozen=True):
+    """A controller has answered `StartCall`."""
+
+    id: int
+    seen: int
+    answer: ControllerAnswer
+
+
+class JobEnded(msgspec.Struct, frozen=True):
+    """A job has finished (`outputs`) or failed for good (`error`)."""
+
+    key: str
+    outputs: dict[str, Any] | None
+    error: str = ""
+    core_s: float = 0.0
+    job: int | None = None
+    attempt: int = 0
+    worker: str = ""
+    version: str = ""
+
+
+class Resumed(msgspec.Struct, frozen=True):
+    """The network was read from its log: whatever is to be done now follows from what stands there."""
+
+
+Event = EditsRequested | JobDescribed | PureEvaluated | CallEnded | JobEnded | Resumed
+
+
+class Outcome(msgspec.Struct):
+    """What a step did. `data` is the record as it goes to the log (None: nothing changed); `told` a line for each edit;
+    `refused` says why a job's outputs were not taken."""
+
+    seq: int | None
+    data: bytes | None
+    effects: list[Effect]
+    told: list[str]
+    refused: str = ""
+
+
+def step(network: Network, catalog: Catalog, event: Event, now: float) -> Outcome:
+    """Let one event happen, with all that follows from it.
+
+    Raises `CopernicusError` when an edit is refused; the network is then as it was before. Deterministic: the same network
+    and event give the same outcome, but for `now`, which only decorates records.
+    """
+    tx = Transaction(network, catalog, now)
+    told: list[str] = []
+    refused = ""
+    try:
+        match event:
+            case EditsRequested():
+                told = _apply_edits(tx, event)
+                if event.is_check:
+                    network.roll_back(0)
+                    return Outcome(None, None, [], told)
+                network.cascade = 0
+            case JobDescribed():
+                if event.id in network.instances:
+                    described(tx, network.instances[event.id], event.seen, event.description, event.error)
+            case PureEvaluated():
+                network.cascade += 1
+                file_result(tx, event.key, event.outputs, event.error, {})
+            case CallEnded():
+                network.cascade += 1
+                if event.id in network.instances:
+                    call_ended(tx, network.instances[event.id], event.seen, event.answer)
+            case JobEnded():
+                network.cascade = 0
+                origin = {name: getattr(event, name) for name in ("core_s", "job", "attempt", "worker", "version")}
+                refused = file_result(tx, event.key, event.outputs, event.error, origin)
+            case Resumed():
+                resume(tx)
+        settle(tx)
+    except CopernicusError:
+        network.roll_back(0)
+        raise
+    finally:
+        network.journal = None
+    return _close(tx, event, told, refused)
+
+
+def _apply_edits(tx: Transaction, event: EditsRequested) -> list[str]:
+    told: list[str] = []
+    for position, edit in enumerate(event.edits):
+        try:
+            told.append(apply_edit(tx, edit))
+        except CopernicusError as error:
+            if len(event.edits) > 1:
+                error.message = f"Edit {position + 1} of {len(event.edits)} is refused, so none was made: {error.message}"
+            raise
+    return told
+
+
+def _close(tx: Transaction, event: Event, told: list[str], refused: str) -> Outcome:
+    network = tx.network
+    if not tx.facts:
+        return Outcome(None, None, tx.effects, told, refused)
+    actor = event.actor if isinstance(event, EditsRequested) else "server"
+    record = f.Record(tx.seq, tx.now, actor, type(event).__name__, network.head, tuple(tx.facts))
+    data = f.encode_record(record)
+    network.seq, network.head = tx.seq, hash_record(data)
+    return Outcome(tx.seq, data, tx.effects, told, refused)
+
+
+def hash_record(data: bytes) -> str:
+    """The hash by which the next record names this one."""
+    return blake3(data).hexdigest(length=16)
+
+
+def fold(network: Network, data: bytes) -> None:
+    """Fold one record of the log into the network; `CorruptData` when it does not follow the one before."""
+    network.replay(f.decode_record(data), hash_record(data))
+
+
+def resume(tx: Transaction) -> None:
+    """Derive what is to be done from what stands, after the log was read: nothing of it had to be remembered."""
+    network = tx.network
+    order = list(network.subtree(network.instances[ROOT]))
+    for instance in order:
+        instance.in_flight, instance.is_busy, instance.busy_children = 0, False, 0
+        inputs = [Place(instance.id, "in", (field.name,)) for field in instance.function.inputs]
+        newest = [instance.made, *(version_of(network, place) for place in inputs)]
+        if instance.function.kind == "controller":
+            for child in network.children(instance):
+                places = [Place(child.id, "out", (field.name,)) for field in child.function.outputs]
+                newest += [child.ended, *(version_of(network, place) for place in places)]
+        instance.touched = max(newest)
+    for instance in reversed(order):
+        if instance.id != ROOT:
+            refresh_busy(network, instance)
+            tx.consider(instance)
+            tx.to_recheck[instance.id] = None
+    for evaluation in network.evaluations.values():
+        if evaluation.state == "open":
+            for id in sorted(evaluation.wanted):
+                instance = network.instances[id]
+                if instance.function.kind == "pure" and instance.touched <= instance.key_seen:
+                    values, _ = inputs_of(network, instance)
+                    tx.effects.append(EvaluatePure(evaluation.key, instance.function.name, values))
+                    break

@@ -1,0 +1,227 @@
+"""Facts: what a project's log holds. A state is the fold of its facts; the fold stores and decides nothing.
+
+Instance 0 is the project itself. Paths are members below a side; values are plain JSON data. What a fact of any released
+version means never changes: new meaning is a new fact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from copernicus.dataflow.paths import Member
+from copernicus.model.functions import FunctionSchema
+from copernicus.model.jobs import JobDescription
+
+
+class _Fact(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """Base of all facts."""
+
+
+class Imported(_Fact, frozen=True, tag="import"):
+    """A user imported a module."""
+
+    module: str
+
+
+class Declared(_Fact, frozen=True, tag="fn"):
+    """The schema of a function that the project uses, kept so that values stay readable without the module."""
+
+    schema: FunctionSchema
+
+
+class Made(_Fact, frozen=True, tag="make"):
+    """An instance was made inside `parent`. `index` is its place in a scatter, else None."""
+
+    id: int
+    name: str
+    parent: int
+    function: str
+    is_held: bool = False
+    index: int | None = None
+
+
+class Removed(_Fact, frozen=True, tag="rm"):
+    """An instance without children was removed."""
+
+    id: int
+
+
+class Connected(_Fact, frozen=True, tag="link"):
+    """The place (id, side, path) became a view of the source; what it held itself is gone."""
+
+    id: int
+    side: str
+    path: tuple[Member, ...]
+    source: int
+    source_side: str
+    source_path: tuple[Member, ...]
+
+
+class Disconnected(_Fact, frozen=True, tag="unlink"):
+    """The connection that ended at this place was removed."""
+
+    id: int
+    side: str
+    path: tuple[Member, ...]
+
+
+class Wrote(_Fact, frozen=True, tag="w"):
+    """A value was written; None means unset."""
+
+    id: int
+    side: str
+    path: tuple[Member, ...]
+    value: Any
+
+
+class Shortened(_Fact, frozen=True, tag="cut"):
+    """An array was shortened."""
+
+    id: int
+    side: str
+    path: tuple[Member, ...]
+    length: int
+
+
+class Widened(_Fact, frozen=True, tag="width"):
+    """A scatter has this many indices now; instances beyond it are retired."""
+
+    id: int
+    width: int
+
+
+class Held(_Fact, frozen=True, tag="hold"):
+    """A user holds (or no longer holds) an instance."""
+
+    id: int
+    is_held: bool
+
+
+class HeldByController(_Fact, frozen=True, tag="chold"):
+    """The controller of an instance holds it ("" : no longer), with the reason."""
+
+    id: int
+    why: str
+
+
+class Begun(_Fact, frozen=True, tag="begin"):
+    """An evaluation began: for a command the job's description, for a pure function none. Struck results begin again."""
+
+    key: str
+    id: int
+    description: JobDescription | None = None
+
+
+class Took(_Fact, frozen=True, tag="key"):
+    """`key` is the present key of an instance whose inputs were looked at at sequence number `seen`."""
+
+    id: int
+    key: str
+    seen: int
+
+
+class Filed(_Fact, frozen=True, tag="filed"):
+    """An evaluation ended: with outputs, or with an error. `core_s` is what it cost."""
+
+    key: str
+    outputs: dict[str, Any] | None = None
+    error: str = ""
+    core_s: float = 0.0
+    job: int | None = None
+    attempt: int = 0
+    worker: str = ""
+    version: str = ""
+
+
+class Stood(_Fact, frozen=True, tag="stood"):
+    """The result of an evaluation became the output of an instance."""
+
+    id: int
+    key: str
+
+
+class Reopened(_Fact, frozen=True, tag="reopen"):
+    """A failed evaluation was given a fresh start."""
+
+    key: str
+
+
+class Struck(_Fact, frozen=True, tag="strike"):
+    """A key's results are not to be used any more; the next evaluation of it has a new name."""
+
+    base: str
+
+
+class Seen(_Fact, frozen=True, tag="seen"):
+    """The answer of a controller's call that had seen `seq` was applied."""
+
+    id: int
+    seq: int
+
+
+class Reset(_Fact, frozen=True, tag="reset"):
+    """A controller forgot its memory; it is called as new."""
+
+    id: int
+
+
+class ErrorSet(_Fact, frozen=True, tag="error"):
+    """An instance is in error by itself: a controller's call failed, or a command could not describe its job."""
+
+    id: int
+    error: str
+    seen: int
+
+
+class ErrorCleared(_Fact, frozen=True, tag="clear"):
+    """The error of an instance was forgotten."""
+
+    id: int
+
+
+class Noted(_Fact, frozen=True, tag="note"):
+    """A controller's note and warning for people (None: unchanged)."""
+
+    id: int
+    note: str | None = None
+    warning: str | None = None
+
+
+class Ended(_Fact, frozen=True, tag="ended"):
+    """Nothing below a controller's child is running or waiting to run any more; `error` when something failed there."""
+
+    id: int
+    error: str = ""
+
+
+Fact = (
+    Imported | Declared | Made | Removed | Connected | Disconnected | Wrote | Shortened | Widened | Held | HeldByController
+    | Begun | Took | Filed | Stood | Reopened | Struck | Seen | Reset | ErrorSet | ErrorCleared | Noted | Ended
+)  # fmt: skip
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """One transaction of the log. `previous` is the hash of the record before; `time` is for people only."""
+
+    seq: int
+    time: float
+    actor: str
+    cause: str
+    previous: str
+    facts: tuple[Fact, ...]
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Record)
+
+
+def encode_record(record: Record) -> bytes:
+    """Return the record as it lies on disk."""
+    return _encoder.encode(record)
+
+
+def decode_record(data: bytes) -> Record:
+    """Read a record; raise `msgspec.DecodeError` when it is none."""
+    return _decoder.decode(data)

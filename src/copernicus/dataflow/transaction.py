@@ -1,0 +1,155 @@
+"""A transaction in the making: facts done so far, places that changed, instances to look at, effects to come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from copernicus.dataflow import facts as f
+from copernicus.dataflow import tree
+from copernicus.dataflow.calls import ControllerCall
+from copernicus.dataflow.network import Instance, Network, Place
+from copernicus.errors import ModuleError, UnknownPath
+from copernicus.model.functions import FunctionSchema, ModuleSchema
+from copernicus.model.jobs import JobDescription
+
+
+class DescribeJob(msgspec.Struct, frozen=True):
+    """Ask a command's function for its job; answer with `JobDescribed` and the same `seen`."""
+
+    id: int
+    function: str
+    inputs: dict[str, Any]
+    seen: int
+
+
+class EvaluatePure(msgspec.Struct, frozen=True):
+    """Ask a pure function for its outputs; answer with `PureEvaluated`."""
+
+    key: str
+    function: str
+    inputs: dict[str, Any]
+
+
+class StartCall(msgspec.Struct, frozen=True):
+    """Call a controller; answer with `CallEnded`."""
+
+    call: ControllerCall
+
+
+class WantJob(msgspec.Struct, frozen=True):
+    """See to it that the job of an evaluation is done; a job that stands takes over priority and resources."""
+
+    key: str
+    id: int
+    path: str
+    description: JobDescription
+    why_blocked: str
+
+
+class BlockJob(msgspec.Struct, frozen=True):
+    """The job must not be started, and why ("": it may)."""
+
+    key: str
+    why: str
+
+
+class SupersedeJob(msgspec.Struct, frozen=True):
+    """Nobody wants this job any more."""
+
+    key: str
+
+
+class ClearJob(msgspec.Struct, frozen=True):
+    """A failed job gets a fresh budget of attempts."""
+
+    key: str
+
+
+Effect = DescribeJob | EvaluatePure | StartCall | WantJob | BlockJob | SupersedeJob | ClearJob
+
+
+class Catalog:
+    """The modules that are installed, by name."""
+
+    def __init__(self, modules: list[ModuleSchema]) -> None:
+        self.modules = {module.name: module for module in modules}
+        self.functions = {function.name: function for module in modules for function in module.functions}
+
+    def module(self, name: str) -> ModuleSchema:
+        """Return a module that can be used; `UnknownPath` or `ModuleError` otherwise."""
+        module = self.modules.get(name)
+        if module is None:
+            raise UnknownPath(f"There is no module {name!r}.", f"There are: {', '.join(sorted(self.modules)) or 'none'}.")
+        if module.error:
+            raise ModuleError(f"The module {name!r} cannot be used: {module.error}")
+        return module
+
+    def function(self, name: str) -> FunctionSchema:
+        """Return a function by its full name."""
+        schema = self.functions.get(name)
+        if schema is None:
+            module = self.module(name.partition("::")[0])
+            names = ", ".join(function.name.partition("::")[2] for function in module.functions)
+            raise UnknownPath(f"The module {module.name!r} has no function {name.partition('::')[2]!r}.", f"It has: {names}.")
+        return schema
+
+
+class Transaction:
+    """What one step does to a network. Only `do` changes stored state, so that `roll_back` can take all of it back."""
+
+    def __init__(self, network: Network, catalog: Catalog, now: float) -> None:
+        self.network, self.catalog, self.now = network, catalog, now
+        self.seq = network.seq + 1
+        self.facts: list[f.Fact] = []
+        self.changed: list[Place] = []
+        self.to_consider: dict[int, None] = {}
+        self.to_recheck: dict[int, None] = {}
+        """Instances whose outputs may have become stale, or no longer are."""
+        self.ended: dict[int, None] = {}
+        """Instances whose evaluation ended in this step."""
+        self.to_ask: dict[int, None] = {}
+        """Commands and controllers to be asked once the step has come to rest."""
+        self.effects: list[Effect] = []
+        network.journal = []
+
+    def do(self, fact: f.Fact) -> None:
+        """Store a fact, as part of this transaction."""
+        self.network.do(fact, self.seq, self.now)
+        self.facts.append(fact)
+
+    def mark(self) -> tuple[int, int, int]:
+        """A point to which `roll_back` can return."""
+        assert self.network.journal is not None
+        return len(self.network.journal), len(self.facts), len(self.changed)
+
+    def roll_back(self, mark: tuple[int, int, int]) -> None:
+        """Take back everything since `mark`. Only for the part before consequences are followed."""
+        self.network.roll_back(mark[0])
+        del self.facts[mark[1] :]
+        del self.changed[mark[2] :]
+        self.to_consider = {id: None for id in self.to_consider if id in self.network.instances}
+
+    @property
+    def seen(self) -> int:
+        """The newest sequence number that is in the network now."""
+        return self.seq if self.facts else self.network.seq
+
+    def consider(self, instance: Instance) -> None:
+        """Look at this instance again before the step ends."""
+        self.to_consider[instance.id] = None
+
+    def touch(self, instance: Instance) -> None:
+        """Something that this instance reads has changed now."""
+        self.network.mark_touched(instance, self.seq)
+        self.to_consider[instance.id] = None
+        if instance.is_evaluated:
+            self.to_recheck[instance.id] = None
+
+    def write(self, place: Place, value: Any) -> None:
+        """Write a value (None: unset) where it differs from what stands there; equal content is no change."""
+        own = tree.read(self.network.instances[place.instance].values[place.side], place.path)
+        for path, new in tree.difference(place.path, own, value):
+            self.do(f.Wrote(place.instance, place.side, path, new))
+            self.changed.append(Place(place.instance, place.side, path))

@@ -1,0 +1,146 @@
+"""Trees of values: reading, writing and shortening in place, each write with the way back.
+
+A side of an instance is a dict from field to value; values are plain JSON data (see `model.values`). A hole in an array
+is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+from copernicus.dataflow.paths import Member
+from copernicus.errors import UnknownPath
+from copernicus.model.types import Type
+
+Undo = Callable[[], None]
+_MISSING = object()
+
+
+def read(root: Any, path: tuple[Member, ...]) -> Any:
+    """Return what stands at `path` below `root`, or None."""
+    node = root
+    for member in path:
+        if isinstance(member, str):
+            node = node.get(member) if isinstance(node, dict) else None
+        else:
+            node = node[member] if isinstance(node, list) and 0 <= member < len(node) else None
+        if node is None:
+            return None
+    return node
+
+
+def write(root: dict[str, Any], path: tuple[Member, ...], value: Any) -> list[Undo]:
+    """Write `value` (None: unset) at `path`; make what is missing on the way. Returns how to take it back, in order."""
+    undo: list[Undo] = []
+    node: Any = root
+    for member, following in pairwise(path):
+        inner = _get(node, member)
+        if not isinstance(inner, (dict, list)) or isinstance(following, int) != isinstance(inner, list):
+            inner = [] if isinstance(following, int) else {}
+            undo.append(_put(node, member, inner))
+        node = inner
+    undo.append(_put(node, path[-1], value))
+    return undo
+
+
+def cut(root: dict[str, Any], path: tuple[Member, ...], length: int) -> list[Undo]:
+    """Shorten the array at `path` to `length` elements."""
+    array = read(root, path)
+    if not isinstance(array, list) or len(array) <= length:
+        return []
+    rest = array[length:]
+    del array[length:]
+    return [lambda: array.extend(rest)]
+
+
+def _get(node: Any, member: Member) -> Any:
+    if isinstance(member, str):
+        return node.get(member)
+    return node[member] if member < len(node) else None
+
+
+def _put(node: Any, member: Member, value: Any) -> Undo:
+    if isinstance(node, list):
+        assert isinstance(member, int)
+        length = len(node)
+        if member >= length:
+            node.extend([None] * (member + 1 - length))
+            node[member] = value
+
+            def shorten() -> None:
+                del node[length:]
+
+            return shorten
+        before = node[member]
+        node[member] = value
+        return lambda: node.__setitem__(member, before)
+    before = node.get(member, _MISSING)
+    if value is None:
+        node.pop(member, None)
+    else:
+        node[member] = value
+    if before is _MISSING:
+        return lambda: node.pop(member, None)
+    return lambda: node.__setitem__(member, before)
+
+
+def type_at(fields: dict[str, Type], path: tuple[Member, ...], where: str) -> Type:
+    """Return the type of the place `path` in a side with these `fields`; `UnknownPath` names the part that is not there."""
+    if not path:
+        return Type("record", fields=tuple(fields.items()))
+    kind = fields.get(str(path[0]))
+    if kind is None:
+        raise UnknownPath(f"{where} has no field {path[0]!r}.", f"It has: {', '.join(fields) or 'none'}.")
+    shown = f"{where}.{path[0]}"
+    for member in path[1:]:
+        if isinstance(member, int):
+            if kind.kind != "array":
+                raise UnknownPath(f"{shown} is {kind.required}, not an array; it has no elements.")
+            kind = kind.element
+            shown += f"[{member}]" if member >= 0 else "[+]"
+        else:
+            if kind.kind != "record":
+                raise UnknownPath(f"{shown} is {kind.required}, not a record; it has no member {member!r}.")
+            inner = kind.field(member)
+            if inner is None:
+                raise UnknownPath(f"{shown} has no member {member!r}.", f"It has: {', '.join(n for n, _ in kind.fields)}.")
+            kind = inner
+            shown += f".{member}"
+    return kind
+
+
+def what_is_absent(kind: Type, value: Any, where: str = "") -> str:
+    """Return "" when `value` is all there for a reader of type `kind`, else the first place that is absent.
+
+    An optional value may be absent, but never half there.
+    """
+    if value is None:
+        return "" if kind.is_optional else where
+    if kind.kind == "array":
+        for index, item in enumerate(value):
+            absent = what_is_absent(kind.element, item, f"{where}[{index}]")
+            if absent:
+                return absent
+    elif kind.kind == "record":
+        for name, member in kind.fields:
+            absent = what_is_absent(member, value.get(name), f"{where}.{name}")
+            if absent:
+                return absent
+    return ""
+
+
+def difference(path: tuple[Member, ...], old: Any, new: Any) -> list[tuple[tuple[Member, ...], Any]]:
+    """Return the writes `(path, value)` that turn `old` into `new`; a write of a shorter array is the whole array."""
+    if old == new and type(old) is type(new):
+        return []
+    if isinstance(old, list) and isinstance(new, list) and len(new) >= len(old):
+        return [
+            change
+            for index, item in enumerate(new)
+            for change in difference((*path, index), old[index] if index < len(old) else None, item)
+        ] or [(path, new)]
+    if isinstance(old, dict) and isinstance(new, dict) and "blob" not in new and old.keys() <= new.keys():
+        return [change for name, item in new.items() for change in difference((*path, name), old.get(name), item)]
+    return [(path, new)]
