@@ -1,1 +1,1 @@
-"""Users, sessions, roles, bundles."""
+"""Who is calling, and what they may do: users, sessions, bundles, identities."""

@@ -1,0 +1,64 @@
+"""Identities and the one rule book: what each kind of caller may send."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from copernicus.errors import NotAllowed, NotAuthenticated, UnknownPath
+from copernicus.wire.endpoints import Policy
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who sends a request, as certificate or session say.
+
+    kind       role                        where it comes from
+    anonymous  ""                          neither
+    user       "user"                      a session
+    bundle     "admin", "client", "worker" a bundle
+
+    `projects` None: all projects. `key` tells identities apart (for remembered answers): user name or bundle serial.
+    """
+
+    kind: Literal["anonymous", "user", "bundle"]
+    role: str = ""
+    user: str = ""
+    is_super: bool = False
+    projects: frozenset[str] | None = frozenset()
+    serial: str = ""
+    token_hash: str = ""
+
+    @property
+    def key(self) -> str:
+        """A name for this identity that no other one has."""
+        return f"bundle {self.serial}" if self.kind == "bundle" else f"{self.kind} {self.user}".rstrip()
+
+    def may_see(self, project: str) -> bool:
+        """Return whether `project` is within its reach."""
+        return self.projects is None or project in self.projects
+
+
+ANONYMOUS = Identity("anonymous")
+
+
+def authorise(policy: Policy, identity: Identity, project: str = "") -> None:
+    """Return when `identity` may send a request of `policy` (about `project`).
+
+    Raise `NotAuthenticated` (nobody), `NotAllowed` (the wrong kind), `UnknownPath` (a project out of its reach, which
+    looks exactly like one that does not exist).
+    """
+    if policy is Policy.ANYONE:
+        return
+    if identity.kind == "anonymous":
+        raise NotAuthenticated("You are not logged in.", "Log in (cpcc login USER), or use a connection bundle (-c).")
+    if policy is Policy.ANY_BUNDLE_OR_USER:
+        return
+    if policy is Policy.WORKER:
+        if identity.role not in ("worker", "admin") or identity.kind != "bundle":
+            raise NotAllowed("Only workers may do this.", "Use a bundle made with: cpc-server bundle --role worker")
+        return
+    if identity.role == "worker":
+        raise NotAllowed("This bundle is for workers only.", "Use a client's bundle, or log in: cpcc login USER")
+    if policy is Policy.MEMBER and not identity.may_see(project):
+        raise UnknownPath(f"There is no project {project}.", "See: cpcc projects")
