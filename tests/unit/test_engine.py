@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from tests.unit.rig import Rig
+
 from copernicus.errors import Refused, UnknownPath, UsageError, WrongType
 from copernicus.model import edits as e
-
-from tests.unit.rig import Rig
 
 
 def scatter() -> Rig:
