@@ -1,0 +1,123 @@
+"""One live project: lets events happen to its network, keeps the record, and performs the effects once that is durable."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from copernicus.dataflow import engine, transaction
+from copernicus.dataflow.calls import CommandAnswer, CommandCall, ControllerAnswer, PureAnswer, PureCall
+from copernicus.dataflow.network import Network
+from copernicus.errors import CopernicusError, InternalError
+from copernicus.server.projects.ports import Jobs, ModuleCode
+from copernicus.server.storage.abc import AppendRecord, BookStore, ProjectRow, Unit
+
+logger = logging.getLogger(__name__)
+
+
+class LiveProject:
+    """A project in memory. `close` makes it deaf to answers that are still under way."""
+
+    def __init__(
+        self,
+        row: ProjectRow,
+        catalog: transaction.Catalog,
+        store: BookStore,
+        jobs: Jobs,
+        code: ModuleCode,
+        clock: Callable[[], float],
+    ) -> None:
+        self.row, self.catalog = row, catalog
+        self._store, self._jobs, self._code, self._clock = store, jobs, code, clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
+        self.network = self._read()
+
+    def _read(self) -> Network:
+        network = Network()
+        for _, data in self._store.records(self.row.id):
+            engine.fold(network, data)
+        return network
+
+    def close(self) -> None:
+        """Answers that come from now on are thrown away."""
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+
+    def resume(self) -> None:
+        """Begin what is to be done, after the log was read."""
+        unit = Unit()
+        self.step(unit, engine.Resumed())
+        self._store.submit(unit)
+
+    def step(self, unit: Unit, event: engine.Event) -> engine.Outcome:
+        """Let `event` happen inside `unit`. Raises `CopernicusError` when an edit is refused: nothing happened then."""
+        try:
+            outcome = engine.step(self.network, self.catalog, event, self._clock())
+        except CopernicusError:
+            raise
+        except Exception as error:
+            # The network may be half changed; the log is not. Read it again and go on from there.
+            logger.exception("step failed: project %s, %s", self.row.name, type(event).__name__)
+            self.network = self._read()
+            asyncio.get_running_loop().call_soon(self.resume)
+            raise InternalError(f"The engine failed on {type(event).__name__} ({type(error).__name__}).") from error
+        if outcome.data is not None and outcome.seq is not None:
+            unit.add(AppendRecord(self.row.id, outcome.seq, outcome.data))
+        for effect in outcome.effects:
+            self._perform(unit, effect)
+        return outcome
+
+    def _perform(self, unit: Unit, effect: transaction.Effect) -> None:
+        project = self.row.id
+        match effect:
+            case transaction.WantJob():
+                self._jobs.want(
+                    unit, project, effect.id, effect.path, effect.key, effect.description, effect.why_blocked
+                )  # fmt: skip
+            case transaction.BlockJob():
+                self._jobs.block(unit, project, effect.key, effect.why)
+            case transaction.SupersedeJob():
+                self._jobs.supersede(unit, project, effect.key)
+            case transaction.ClearJob():
+                self._jobs.clear(unit, project, effect.key)
+            case _:
+                network = self.network
+                unit.then(lambda: self._launch(network, effect))
+
+    def _launch(self, network: Network, effect: transaction.Effect) -> None:
+        if self._is_closed or network is not self.network:
+            return
+        task = asyncio.get_running_loop().create_task(self._ask(network, effect))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, network: Network, effect: transaction.Effect) -> None:
+        event = await self._answer(effect)
+        if self._is_closed or network is not self.network:
+            return
+        unit = Unit()
+        try:
+            self.step(unit, event)
+        except CopernicusError:
+            logger.exception("an answer was not taken: project %s", self.row.name)
+            return
+        self._store.submit(unit)
+
+    async def _answer(self, effect: transaction.Effect) -> engine.Event:
+        match effect:
+            case transaction.DescribeJob():
+                answer = await self._code.call(CommandCall(effect.function, effect.inputs))
+                assert isinstance(answer, CommandAnswer)
+                return engine.JobDescribed(effect.id, effect.seen, answer.description, answer.error)
+            case transaction.EvaluatePure():
+                answer = await self._code.call(PureCall(effect.function, effect.inputs))
+                assert isinstance(answer, PureAnswer)
+                return engine.PureEvaluated(effect.key, None if answer.error else answer.outputs, answer.error)
+            case transaction.StartCall():
+                answer = await self._code.call(effect.call)
+                assert isinstance(answer, ControllerAnswer)
+                return engine.CallEnded(effect.call.instance, effect.call.seen, answer)
+        raise AssertionError(f"{type(effect).__name__} is no question to module code")

@@ -1,0 +1,45 @@
+"""What this room asks of its neighbours, which it may not import: the job book with what people want to know of it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from copernicus.dataflow.calls import Answer, Call
+from copernicus.model.functions import ModuleSchema
+from copernicus.server.storage.abc import JobBook, JobRecord
+
+
+class Jobs(JobBook, Protocol):
+    """The job book, and what it can tell."""
+
+    def record(self, job: int) -> JobRecord | None:
+        """One job, ended or not."""
+        ...
+
+    def counts(self, project: str) -> dict[str, int]:
+        """How many jobs of a project are in each state."""
+        ...
+
+    def explain(self, job: int) -> list[str]:
+        """Why a job is where it is, in lines for a person."""
+        ...
+
+
+class ModuleCode(Protocol):
+    """Whoever runs module code (`pool.Pool`)."""
+
+    async def start(self) -> None:
+        """Come up."""
+        ...
+
+    async def catalog(self) -> list[ModuleSchema]:
+        """All modules, the broken ones with their error."""
+        ...
+
+    async def call(self, request: Call) -> Answer:
+        """Answer a call; faults of modules are the answer's `error`."""
+        ...
+
+    async def stop(self) -> None:
+        """End."""
+        ...

@@ -1,0 +1,238 @@
+"""All projects of a server: the door through which http and dispatch reach the engine."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from copernicus.blobs.folder import BlobFolder
+from copernicus.dataflow import engine, transaction
+from copernicus.errors import Refused, UnknownPath, UsageError
+from copernicus.model.edits import Edit, SetFile, SetValue
+from copernicus.model.functions import FunctionSchema
+from copernicus.model.values import FileRef
+from copernicus.server.projects.live import LiveProject
+from copernicus.server.projects.looking import Looking
+from copernicus.server.projects.ports import Jobs, ModuleCode
+from copernicus.server.storage.abc import (
+    BookStore,
+    DropProject,
+    JobRecord,
+    ProjectRow,
+    PutProject,
+    RememberAnswer,
+    Unit,
+)  # fmt: skip
+from copernicus.wire import messages as m
+from copernicus.wire.codec import decode, encode
+
+logger = logging.getLogger(__name__)
+Reply = TypeVar("Reply", bound=m.Message)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+class Projects:
+    """Implements `storage.abc.JobEnds`. Everything runs in the event loop; answers wait until they are durable."""
+
+    def __init__(
+        self, *, store: BookStore, jobs: Jobs, blobs: BlobFolder, pool: ModuleCode, clock: Callable[[], float]
+    ) -> None:  # fmt: skip
+        self._store, self._jobs, self._blobs, self._code, self._clock = store, jobs, blobs, pool, clock
+        self._catalog = transaction.Catalog([])
+        self._live: dict[str, LiveProject] = {}
+        self._by_id: dict[str, LiveProject] = {}
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Start the pool, read the modules, fold the logs, and begin what is to be done."""
+        await self._code.start()
+        self._catalog = transaction.Catalog(await self._code.catalog())
+        for module in self._catalog.modules.values():
+            if module.error:
+                logger.warning("module %s cannot be used: %s", module.name, module.error)
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Throw away what is in memory and read all projects again."""
+        for project in self._live.values():
+            project.close()
+        self._live, self._by_id = {}, {}
+        for row in self._store.projects():
+            self._add(row)
+        for project in self._live.values():
+            project.resume()
+
+    def _add(self, row: ProjectRow) -> LiveProject:
+        project = LiveProject(row, self._catalog, self._store, self._jobs, self._code, self._clock)
+        self._live[row.name] = self._by_id[row.id] = project
+        return project
+
+    async def close(self) -> None:
+        """Stop the pool; answers under way are thrown away, and asked for again at the next start."""
+        for project in self._live.values():
+            project.close()
+        await self._code.stop()
+
+    # --- projects ------------------------------------------------------------------------------------------------
+
+    def names(self) -> list[ProjectRow]:
+        """All projects, by name."""
+        return [self._live[name].row for name in sorted(self._live)]
+
+    def name_of(self, project: str) -> str:
+        """The name of the project with this id, or the id itself when there is none."""
+        live = self._by_id.get(project)
+        return live.row.name if live else project
+
+    def _find(self, name: str) -> LiveProject:
+        project = self._live.get(name)
+        if project is None:
+            raise UnknownPath(f"There is no project {name!r}.", "`cpcc projects` lists them; `cpcc start NAME` makes one.")
+        return project
+
+    async def start_project(self, name: str, who: str, request_id: str = "") -> m.Done:
+        """Make a project; `Refused` when the name is taken."""
+        known = self._known(request_id, who, m.Done)
+        if known is not None:
+            await self._store.submit(Unit())
+            return known
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"{name!r} cannot be a project's name.", "Use letters, digits, '_', '-' and '.', at most 100.")
+        if name in self._live:
+            raise Refused(f"There is already a project {name!r}.", "Choose another name.")
+        row = ProjectRow(secrets.token_hex(8), name, self._clock())
+        unit, reply = Unit(), m.Done(f"Project {name} started.")
+        unit.add(PutProject(row))
+        self._add(row)
+        self._remember(unit, request_id, who, reply)
+        await self._store.submit(unit)
+        return reply
+
+    async def remove_project(self, name: str, who: str, request_id: str = "") -> m.Done:
+        """Remove a project for good, with its log, jobs and values."""
+        known = self._known(request_id, who, m.Done)
+        if known is not None:
+            await self._store.submit(Unit())
+            return known
+        project = self._find(name)
+        project.close()
+        del self._live[name], self._by_id[project.row.id]
+        unit, reply = Unit(), m.Done(f"Project {name} removed.")
+        self._jobs.forget(unit, project.row.id)
+        unit.add(DropProject(project.row.id))
+        self._remember(unit, request_id, who, reply)
+        await self._store.submit(unit)
+        return reply
+
+    async def apply(self, request: m.ApplyRequest, who: str) -> m.ApplyReply:
+        """Apply edits as one transaction; the answer comes when it is durable."""
+        known = self._known(request.request_id, who, m.ApplyReply)
+        if known is not None:
+            await self._store.submit(Unit())
+            return known
+        project = self._find(request.project)
+        for file in _files(request.edits):
+            if not self._blobs.has(file.blob) or self._blobs.size(file.blob) != file.size:
+                raise Refused(f"The content of {file.name} is not on the server.", "Upload it first (setf does).")
+        unit = Unit()
+        outcome = project.step(unit, engine.EditsRequested(list(request.edits), who, request.is_check))
+        reply = m.ApplyReply(outcome.seq, outcome.told)
+        if not request.is_check:
+            self._remember(unit, request.request_id, who, reply)
+            await self._store.submit(unit)
+        return reply
+
+    def _known(self, request_id: str, who: str, kind: type[Reply]) -> Reply | None:
+        data = self._store.answer(request_id, who) if request_id else None
+        return decode(data, kind) if data is not None else None
+
+    def _remember(self, unit: Unit, request_id: str, who: str, reply: m.Message) -> None:
+        if request_id:
+            unit.add(RememberAnswer(request_id, who, encode(reply), self._clock()))
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    def _look(self, name: str) -> Looking:
+        return Looking(self._find(name), self._jobs, self._store)
+
+    def rows(self) -> list[m.ProjectRow]:
+        """A line about each project."""
+        return [self._look(name).row() for name in sorted(self._live)]
+
+    def list(self, request: m.ListRequest) -> m.ListReply:
+        """What stands at a path."""
+        return self._look(request.project).listing(request.path)
+
+    def get(self, request: m.GetRequest) -> m.GetReply:
+        """The value at a place."""
+        return self._look(request.project).get(request.path)
+
+    def status(self, request: m.StatusRequest) -> m.StatusReply:
+        """A project in numbers."""
+        return self._look(request.project).status()
+
+    def why(self, request: m.WhyRequest) -> m.WhyReply:
+        """Why something is as it is."""
+        return m.WhyReply(self._look(request.project).why(request.target))
+
+    def log(self, request: m.LogRequest) -> m.LogReply:
+        """What happened."""
+        return m.LogReply(self._look(request.project).log(request.target))
+
+    def modules(self) -> m.ModulesReply:
+        """All modules; of their functions the names, kinds and help."""
+        rows = []
+        for _, module in sorted(self._catalog.modules.items()):
+            brief = tuple(FunctionSchema(one.name, one.kind, help=one.help) for one in module.functions)
+            rows.append(type(module)(module.name, module.help, brief, module.error))
+        return m.ModulesReply(rows)
+
+    def info(self, request: m.InfoRequest) -> m.InfoReply:
+        """A module, or a function with all its inputs and outputs."""
+        name = request.name.replace("-", "_")
+        if ":" not in name:
+            return m.InfoReply(module=self._catalog.module(name))
+        module, _, function = name.partition(":")
+        return m.InfoReply(function=self._catalog.function(f"{module}::{function.removeprefix(':')}"))
+
+    # --- the ends of jobs ----------------------------------------------------------------------------------------
+
+    def job_finished(self, unit: Unit, job: JobRecord, outputs: dict[str, object], core_s: float) -> str:
+        """File a finished job's outputs; return why they were refused, or ""."""
+        return self._job_ended(unit, job, outputs, "", core_s)
+
+    def job_failed(self, unit: Unit, job: JobRecord, error: str, core_s: float) -> None:
+        """File a job that failed for good."""
+        self._job_ended(unit, job, None, error, core_s)
+
+    def _job_ended(
+        self, unit: Unit, job: JobRecord, outputs: dict[str, Any] | None, error: str, core_s: float
+    ) -> str:  # fmt: skip
+        project = self._by_id.get(job.project)
+        if project is None:
+            return ""
+        version = job.attempts[-1].version if job.attempts else ""
+        event = engine.JobEnded(job.key, outputs, error, core_s, job.id, job.attempt, job.worker, version)
+        return project.step(unit, event).refused
+
+
+def _files(edits: list[Edit]) -> Iterator[FileRef]:
+    for edit in edits:
+        if isinstance(edit, SetFile):
+            yield edit.file
+        elif isinstance(edit, SetValue):
+            yield from _files_in(edit.value)
+
+
+def _files_in(value: Any) -> Iterator[FileRef]:
+    if isinstance(value, FileRef):
+        yield value
+    elif isinstance(value, dict) and isinstance(value.get("blob"), str) and isinstance(value.get("size"), int):
+        yield FileRef(value["blob"], value["size"], str(value.get("name", "file")))
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _files_in(item)

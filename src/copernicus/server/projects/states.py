@@ -1,0 +1,121 @@
+"""The state of an instance in words, read off the facts: held, error, running, waiting, idle - each with its reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from copernicus.dataflow.network import ROOT, Instance, Network, Place
+from copernicus.dataflow.status import is_retired, own_error, why_held
+from copernicus.dataflow.views import NOWHERE, inputs_of, source_of
+from copernicus.server.projects.ports import Jobs
+from copernicus.server.storage.abc import JobRecord
+from copernicus.wire.messages import InstanceRow
+
+_JOB_WORDS = {"queued": "its job waits for a worker", "leased": "its job runs", "blocked": "its job is blocked"}
+
+
+class States:
+    """Reads states of one project; it remembers what it has found, so make one for each answer."""
+
+    def __init__(self, network: Network, project: str, jobs: Jobs) -> None:
+        self._network, self._project, self._jobs = network, project, jobs
+
+    def job_of(self, instance: Instance) -> JobRecord | None:
+        """The job of an instance's present key, or None."""
+        if not instance.key or instance.function.kind != "command":
+            return None
+        return self._jobs.find(self._project, instance.key)
+
+    def state_of(self, instance: Instance) -> tuple[str, str]:
+        """Return (state, why)."""
+        network = self._network
+        held = why_held(network, instance)
+        if held:
+            return "held", held
+        error = own_error(network, instance)
+        if error:
+            return "error", error
+        if instance.function.kind in ("network", "scatter"):
+            return self._composite(instance)
+        if instance.is_evaluated and instance.key and network.evaluations[instance.key].state == "open":
+            job = self.job_of(instance)
+            if job is None:
+                return "running", "being evaluated"
+            words = _JOB_WORDS.get(job.state, f"its job is {job.state}")
+            return "running", f"{words}: {job.why}" if job.why else words
+        if instance.in_flight:
+            return "running", "called" if instance.function.kind == "controller" else "its job is being described"
+        absent = self.absent_input(instance)
+        if absent:
+            return "waiting", absent
+        if instance.function.kind == "controller" and instance.is_busy:
+            return "running", "instances inside are running"
+        return "idle", ""
+
+    def _composite(self, instance: Instance) -> tuple[str, str]:
+        if instance.is_busy:
+            return "running", "instances inside are running"
+        has_begun = any(one.key or one.seen for one in self._network.subtree(instance))
+        absent = "" if has_begun else self.absent_input(instance)
+        return ("waiting", absent) if absent else ("idle", "")
+
+    def absent_input(self, instance: Instance) -> str:
+        """Return which required input is absent, and where it is to come from ("": all are there)."""
+        _, missing = inputs_of(self._network, instance)
+        if not missing:
+            return ""
+        field = missing.partition("[")[0].partition(".")[0]
+        place = Place(instance.id, "in", (field,))
+        index = missing.partition("[")[2].partition("]")[0]
+        if index.isdigit():
+            place = Place(instance.id, "in", (field, int(index)))
+        source = self._origin(place)
+        return f"in.{missing} is absent" + (f" ({source})" if source else "")
+
+    def _origin(self, place: Place) -> str:
+        network, steps = self._network, 0
+        while (source := source_of(network, place)) is not None and source is not NOWHERE and steps < 100:
+            place, steps = source, steps + 1
+        if not steps or place.side != "out":
+            return ""
+        instance = network.instances[place.instance]
+        state, why = self.state_of(instance)
+        return f"{network.path_of(place.instance)}: {state}" + (f", {why.splitlines()[0]}" if why else "")
+
+    def below(self, instance: Instance) -> dict[str, int]:
+        """Count the states of the instances inside that do work themselves; retired indices are left out."""
+        network = self._network
+        counts: Counter[str] = Counter()
+        stack = [instance]
+        while stack:
+            one = stack.pop()
+            if one is not instance and one.function.kind not in ("network", "scatter"):
+                counts[self.state_of(one)[0]] += 1
+            stack += [child for child in network.children(one) if not is_retired(network, child)]
+        return dict(sorted(counts.items()))
+
+    def row(self, instance: Instance) -> InstanceRow:
+        """One instance for people."""
+        state, why = self.state_of(instance)
+        job = self.job_of(instance)
+        return InstanceRow(
+            path=self._network.path_of(instance.id),
+            function=instance.function.name,
+            state=state,
+            why=why,
+            since=instance.since or None,
+            below=self.below(instance) if instance.children else {},
+            note=instance.note,
+            warning=instance.warning,
+            job=job.id if job else None,
+            job_state=job.state if job else None,
+        )
+
+    def in_error(self) -> list[InstanceRow]:
+        """All instances that are in error themselves."""
+        network = self._network
+        return [
+            self.row(one)
+            for one in network.subtree(network.instances[ROOT])
+            if one.id != ROOT and own_error(network, one) and not is_retired(network, one)
+        ]
