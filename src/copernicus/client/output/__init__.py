@@ -1,1 +1,1 @@
-"""How answers are shown: text, json."""
+"""How answers look: text for people, JSON for programs."""

@@ -1,0 +1,271 @@
+"""The typed Python API: `Client` talks to one server, `Project` to one project on it. Thin over the wire's messages.
+
+    with Client.connect() as client:
+        project = client.start_project("first")
+        project.import_module("gromacs")
+        with project.transaction() as change:
+            change.instance("gromacs::grompps", "grompp")
+            change.set("grompp:in.conf", [Path("conf.gro")])
+            change.activate()
+        print(project.get("grompp:out.tpr"))
+
+Every method raises `CopernicusError`: `Unreachable` when there is no server, `NotAuthenticated` without a session or
+bundle, `UnknownPath` and `WrongType` for what the project does not have, `Refused` for what would break a rule.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from copernicus.errors import InternalError
+from copernicus.model import edits as e
+from copernicus.model.functions import FunctionSchema, ModuleSchema
+from copernicus.model.types import decode, parse_type
+from copernicus.model.values import FileRef, Value, to_json
+from copernicus.wire import messages as m
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from copernicus.net.caller import Caller
+    from copernicus.net.transfer import Progress
+
+
+def new_request_id() -> str:
+    """Return a fresh request id: the same one sent again has one effect."""
+    return uuid.uuid4().hex
+
+
+class Client:
+    """One server, as one identity (`identity` names the session or bundle in the client's own files).
+
+    `caller` is the seam: `copernicus.net.caller.Caller`, or anything that answers `call(request)` as it does.
+    """
+
+    def __init__(self, caller: Caller, identity: str = "") -> None:
+        self.caller = caller
+        self.identity = identity
+
+    @classmethod
+    def connect(cls, bundle: str | Path | None = None) -> Client:
+        """Connect with `bundle`, or with what `cpcc` would use: the session of the server in use, or a bundle.
+
+        Raises `BundleNotFound` (with the places looked at) or `NotAuthenticated`. Nothing is sent yet.
+        """
+        from copernicus.client.credentials import find
+
+        credentials = find(bundle)
+        return cls(credentials.caller(), credentials.identity)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        self.caller.close()
+
+    def server_info(self) -> m.ServerInfoReply:
+        """Return who the server is and who it takes the caller for."""
+        return self.caller.call(m.ServerInfoRequest())
+
+    def projects(self) -> list[m.ProjectRow]:
+        """Return the projects that the caller may see, by name."""
+        return self.caller.call(m.ProjectsRequest()).projects
+
+    def project(self, name: str) -> Project:
+        """Return the project called `name`; whether it exists is found out by the first call."""
+        return Project(self, name)
+
+    def start_project(self, name: str) -> Project:
+        """Make a project; raise `Refused` when there is one of that name."""
+        self.caller.call(m.StartProjectRequest(name, request_id=new_request_id()))
+        return Project(self, name)
+
+    def remove_project(self, name: str) -> str:
+        """Remove a project for good, with its log, jobs and values; return the server's note."""
+        return self.caller.call(m.RemoveProjectRequest(name, request_id=new_request_id())).note
+
+    def modules(self) -> list[ModuleSchema]:
+        """Return the modules that the server has; broken ones have an `error`."""
+        return self.caller.call(m.ModulesRequest()).modules
+
+    def info(self, name: str) -> ModuleSchema | FunctionSchema:
+        """Return a module ("gromacs") or a function ("gromacs::grompp") with its inputs and outputs."""
+        reply = self.caller.call(m.InfoRequest(name))
+        found = reply.function or reply.module
+        if found is None:
+            raise InternalError(f"The server's answer about {name} is empty.")
+        return found
+
+    def queue(self, project: str = "") -> list[m.JobRow]:
+        """Return the jobs that nobody has yet, in the order in which they would be given out."""
+        return self.caller.call(m.QueueRequest(project)).jobs
+
+    def running(self, project: str = "") -> list[m.JobRow]:
+        """Return the jobs that workers have."""
+        return self.caller.call(m.RunningRequest(project)).jobs
+
+    def workers(self) -> list[m.WorkerRow]:
+        """Return the workers that have been heard of lately."""
+        return self.caller.call(m.WorkersRequest()).workers
+
+    def upload(self, file: str | Path, progress: Progress | None = None) -> FileRef:
+        """Bring a local file to the server, only what is missing there of it; raise `UsageError` when it cannot be read."""
+        from copernicus.client.files import upload
+
+        return upload(self.caller, Path(file), progress)
+
+    def download(self, file: FileRef, target: str | Path, progress: Progress | None = None) -> Path:
+        """Write the content of `file` to `target`, verified, wholly or not at all; return the path."""
+        from copernicus.client.files import download
+
+        return download(self.caller, file, Path(target), progress)
+
+
+class Editor:
+    """What a person can change in a project; each method is one edit and returns what the server tells about it."""
+
+    client: Client
+
+    def edit(self, edit: e.Edit) -> str:
+        """Make one edit."""
+        raise NotImplementedError
+
+    def import_module(self, module: str) -> str:
+        """Make a module's functions known to the project."""
+        return self.edit(e.ImportModule(module))
+
+    def instance(self, function: str, name: str) -> str:
+        """Make an instance of `function` ("module::name"); it starts held."""
+        return self.edit(e.MakeInstance(function, name))
+
+    def remove_instance(self, path: str) -> str:
+        """Remove an instance; its readers keep the values they see."""
+        return self.edit(e.RemoveInstance(path))
+
+    def connect(self, source: str, destination: str) -> str:
+        """Make the place `destination` a view of the place `source`."""
+        return self.edit(e.Connect(source, destination))
+
+    def disconnect(self, destination: str) -> str:
+        """Remove the connection that ends at `destination`; it keeps what it showed."""
+        return self.edit(e.Disconnect(destination))
+
+    def set(self, path: str, value: Value | Path | Sequence[Any]) -> str:
+        """Set a place to a Python value; `pathlib.Path` stands for a local file, which is uploaded, at any depth."""
+        return self.edit(e.SetValue(path, self._plain(value)))
+
+    def set_text(self, path: str, text: str) -> str:
+        """Set a place from text, which is read by the type of the place."""
+        return self.edit(e.SetText(path, text))
+
+    def set_file(self, path: str, file: str | Path | FileRef) -> str:
+        """Set a place of type file to a local file (which is uploaded) or to one that is on the server."""
+        return self.edit(e.SetFile(path, file if isinstance(file, FileRef) else self.client.upload(file)))
+
+    def unset(self, path: str) -> str:
+        """Remove a value."""
+        return self.edit(e.Unset(path))
+
+    def activate(self, path: str = "") -> str:
+        """Let an instance, or the whole project, run."""
+        return self.edit(e.Activate(path))
+
+    def deactivate(self, path: str = "") -> str:
+        """Hold an instance, or the whole project."""
+        return self.edit(e.Deactivate(path))
+
+    def clear_error(self, path: str = "") -> str:
+        """Forget the errors below `path`; failed jobs get a fresh budget of attempts."""
+        return self.edit(e.ClearError(path))
+
+    def force_rerun(self, path: str) -> str:
+        """Make the evaluation of an instance anew, from nothing."""
+        return self.edit(e.ForceRerun(path))
+
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, Path):
+            return to_json(self.client.upload(value))
+        if isinstance(value, dict):
+            return {name: self._plain(member) for name, member in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._plain(member) for member in value]
+        return to_json(value)
+
+
+class Project(Editor):
+    """One project. Each edit is a transaction of its own, unless it is made inside of `transaction()`."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.client = client
+        self.name = name
+
+    def edit(self, edit: e.Edit) -> str:
+        """Make one edit, as a transaction of its own."""
+        told = self.apply([edit]).told
+        return told[0] if told else ""
+
+    def apply(self, edits: Sequence[e.Edit], *, is_check: bool = False, request_id: str = "") -> m.ApplyReply:
+        """Apply edits as one transaction, all or none; with `is_check` only find out whether they would be refused."""
+        request = m.ApplyRequest(self.name, list(edits), request_id or new_request_id(), is_check)
+        return self.client.caller.call(request)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Collect edits and commit them at the end of the block; an exception in it commits nothing."""
+        transaction = Transaction(self)
+        yield transaction
+        if transaction.edits:
+            transaction.reply = self.apply(transaction.edits)
+
+    def list(self, path: str = "") -> m.ListReply:
+        """Return what stands at `path`: the project's instances (""), an instance, or a place."""
+        return self.client.caller.call(m.ListRequest(self.name, path))
+
+    def get_reply(self, path: str) -> m.GetReply:
+        """Return the value at `path` as plain JSON data, with its type and whether it is stale."""
+        return self.client.caller.call(m.GetRequest(self.name, path))
+
+    def get(self, path: str) -> Value:
+        """Return the value at `path` (files as `FileRef`), None when it is absent."""
+        reply = self.get_reply(path)
+        return decode(parse_type(reply.type), reply.value, path)
+
+    def get_file(self, path: str, target: str | Path) -> Path:
+        """Download the file at `path` to `target`; raise `WrongType` when no file is there."""
+        from copernicus.client.files import file_of
+
+        return self.client.download(file_of(self.get_reply(path)), target)
+
+    def status(self) -> m.StatusReply:
+        """Return the project in numbers, with the instances in error."""
+        return self.client.caller.call(m.StatusRequest(self.name))
+
+    def why(self, target: str | int) -> Sequence[str]:
+        """Return why an instance or a job is in its state, most important first."""
+        return self.client.caller.call(m.WhyRequest(self.name, str(target))).lines
+
+    def log(self, target: str | int = "") -> Sequence[m.LogEntry]:
+        """Return what happened to the project, an instance or a job, oldest first."""
+        return self.client.caller.call(m.LogRequest(self.name, str(target))).entries
+
+
+class Transaction(Editor):
+    """Edits that are committed together; `reply` is the answer to the commit."""
+
+    def __init__(self, project: Project) -> None:
+        self.client = project.client
+        self.edits: list[e.Edit] = []
+        self.reply: m.ApplyReply | None = None
+
+    def edit(self, edit: e.Edit) -> str:
+        """Put one edit on the list."""
+        self.edits.append(edit)
+        return ""

@@ -1,0 +1,127 @@
+"""Commands that change a project: each is one edit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from copernicus.client.cli.context import Context, command, pass_context
+from copernicus.client.cli.transactions import make
+from copernicus.errors import UsageError
+from copernicus.model import edits as e
+
+
+@command("import")
+@click.argument("module")
+@pass_context
+def import_command(context: Context, module: str) -> None:
+    """Make the functions of MODULE known to the project (see: cpcc list-modules)."""
+    make(context, e.ImportModule(module), f"Imported {module}.")
+
+
+@command("instance")
+@click.argument("function")
+@click.argument("name")
+@pass_context
+def instance_command(context: Context, function: str, name: str) -> None:
+    """Make an instance of FUNCTION (module::name) called NAME. It is held until: cpcc activate NAME"""
+    make(context, e.MakeInstance(function, name), f"Made {name}, an instance of {function}; it is held.")
+
+
+@command("rm-instance")
+@click.argument("path", metavar="INSTANCE")
+@pass_context
+def rm_instance_command(context: Context, path: str) -> None:
+    """Remove INSTANCE. What was connected to it keeps the values that it saw."""
+    make(context, e.RemoveInstance(path), f"Removed {path}.")
+
+
+@command("connect")
+@click.argument("source")
+@click.argument("destination")
+@pass_context
+def connect_command(context: Context, source: str, destination: str) -> None:
+    """Connect SOURCE (grompp:out.tpr) to DESTINATION (mdrun:in.tpr), which from now on shows what SOURCE holds."""
+    make(context, e.Connect(source, destination), f"Connected {source} to {destination}.")
+
+
+@command("disconnect")
+@click.argument("destination")
+@pass_context
+def disconnect_command(context: Context, destination: str) -> None:
+    """Remove the connection that ends at DESTINATION. It keeps the value that it showed, as its own."""
+    make(context, e.Disconnect(destination), f"Disconnected {destination}.")
+
+
+@command("set", context_settings={"allow_interspersed_args": False})
+@click.argument("path")
+@click.argument("value", nargs=-1, type=click.UNPROCESSED, required=True)
+@pass_context
+def set_command(context: Context, path: str, value: tuple[str, ...]) -> None:
+    """Set PATH to VALUE, which is read by the type of PATH: a number, true or false, text, or JSON for more.
+
+    Everything after PATH is the value, also -5 and -h; several words are joined by spaces. Flags stand before PATH (of
+    the form VALUE -p PROJECT the last two words are taken for a flag; quote a text that looks so). PATH[+] appends.
+    """
+    if len(value) == 3 and value[1] == "-p":
+        context.project_flag, value = value[2], value[:1]
+    elif len(value) == 2 and value[1] == "--json":
+        context.is_json, value = True, value[:1]
+    typed = " ".join(value)
+    make(context, e.SetText(path, typed), f"Set {path} to {typed}.")
+
+
+@command("setf")
+@click.argument("path")
+@click.argument("file")
+@pass_context
+def setf_command(context: Context, path: str, file: str) -> None:
+    """Set PATH to the content of the local FILE. What the server has of it already is not sent again. PATH[+] appends."""
+    from copernicus.client.cli.progress import bar
+
+    if not path:
+        raise UsageError("The path is empty.")
+    with bar(f"Sending {Path(file).name}") as progress:
+        reference = context.client.upload(file, progress)
+    make(context, e.SetFile(path, reference), f"Set {path} to {reference.name}.")
+
+
+@command("unset")
+@click.argument("path")
+@pass_context
+def unset_command(context: Context, path: str) -> None:
+    """Remove the value at PATH; at the end of an array this shortens it."""
+    make(context, e.Unset(path), f"Unset {path}.")
+
+
+@command("activate")
+@click.argument("path", metavar="[INSTANCE]", default="")
+@pass_context
+def activate_command(context: Context, path: str) -> None:
+    """Let INSTANCE, or the whole project, run."""
+    make(context, e.Activate(path), f"Activated {path or 'the project'}.")
+
+
+@command("deactivate")
+@click.argument("path", metavar="[INSTANCE]", default="")
+@pass_context
+def deactivate_command(context: Context, path: str) -> None:
+    """Hold INSTANCE, or the whole project: nothing new is started there, jobs that run go on to their end."""
+    make(context, e.Deactivate(path), f"Deactivated {path or 'the project'}.")
+
+
+@command("clear-error")
+@click.argument("path", metavar="[INSTANCE]", default="")
+@pass_context
+def clear_error_command(context: Context, path: str) -> None:
+    """Forget the errors of INSTANCE and of all inside of it, or of the whole project; failed jobs are tried again."""
+    make(context, e.ClearError(path), f"Cleared the errors of {path or 'the project'}.")
+
+
+@command("force-rerun")
+@click.argument("path", metavar="INSTANCE")
+@pass_context
+def force_rerun_command(context: Context, path: str) -> None:
+    """Do the work of INSTANCE anew, from nothing, although its result stands."""
+    make(context, e.ForceRerun(path), f"{path} is done anew.")

@@ -1,0 +1,128 @@
+"""Commands that look: instances, values, files, reasons, history, modules."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from copernicus.client.cli.context import Context, command, pass_context
+from copernicus.client.cli.transactions import waiting
+from copernicus.client.output import listing, text
+from copernicus.errors import UsageError
+from copernicus.model.functions import FunctionSchema
+from copernicus.model.values import FileRef
+
+
+@command("ls")
+@click.argument("path", default="", metavar="[PATH]")
+@pass_context
+def ls_command(context: Context, path: str) -> None:
+    """List the instances of the project, an instance (mdrun), its inputs (mdrun:in), or what stands at a PATH."""
+    reply = context.project.list(path)
+    context.show(reply, lambda: listing.place(reply))
+
+
+@command("get")
+@click.argument("path")
+@pass_context
+def get_command(context: Context, path: str) -> None:
+    """Show the value at PATH. With --json exactly; files are shown there by content hash, size and name."""
+    reply = context.project.get_reply(path)
+    stale = "  (stale: it is being made anew)" if reply.is_stale else ""
+    context.show(reply.value, lambda: [f"{reply.path}: {text.value(reply.value, reply.type)}{stale}"])
+
+
+@command("getf")
+@click.argument("path")
+@click.option("-f", "--file", "target", metavar="FILE", help="Where to write it (a folder: under its own name; -: stdout).")
+@pass_context
+def getf_command(context: Context, path: str, target: str | None) -> None:
+    """Fetch the file at PATH into the current folder, under its own name, or to the FILE named with -f.
+
+    FILE is replaced if it exists; without -f nothing is ever replaced. It appears only when it is whole and checked.
+    """
+    from copernicus.client.cli.progress import bar
+    from copernicus.client.files import file_of
+
+    file = file_of(context.project.get_reply(path))
+    with bar(f"Fetching {file.name}") as progress:
+        if target == "-":
+            with tempfile.TemporaryDirectory(prefix="cpcc-") as folder:
+                whole = context.client.download(file, Path(folder) / "file", progress)
+                with open(whole, "rb") as content:
+                    shutil.copyfileobj(content, sys.stdout.buffer)
+            return
+        place = context.client.download(file, _target(file, target), progress)
+    context.show({"file": str(place), "size": file.size}, lambda: [f"{place} ({text.size(file.size)})"])
+
+
+def _target(file: FileRef, given: str | None) -> Path:
+    if given and not Path(given).is_dir():
+        return Path(given)
+    name = Path(file.name).name
+    if not name or name.startswith("."):
+        raise UsageError(f"The file's own name, {file.name!r}, is not one to write to.", "Name it with -f FILE.")
+    target = Path(given or "") / name
+    if target.exists():
+        raise UsageError(f"{target} exists.", f"To replace it, name it: -f {target}")
+    return target
+
+
+@command("status")
+@click.argument("name", default="", metavar="[PROJECT]")
+@pass_context
+def status_command(context: Context, name: str) -> None:
+    """Show a project in numbers: instances and jobs by state, what stands at its top, what is in error."""
+    if name:
+        context.project_flag = name
+    reply = context.project.status()
+
+    def lines() -> Iterator[str]:
+        yield from listing.status(reply)
+        open_transaction = waiting(context)
+        if open_transaction:
+            yield open_transaction
+
+    context.show(reply, lines)
+
+
+@command("why")
+@click.argument("target", metavar="PATH|JOB")
+@pass_context
+def why_command(context: Context, target: str) -> None:
+    """Say why an instance or a job does not run, why it failed, or why it is run again."""
+    found = context.project.why(target)
+    context.show(found, lambda: [text.clean(line) for line in found] or ["There is nothing to say about it."])
+
+
+@command("log")
+@click.argument("target", default="", metavar="[PATH|JOB]")
+@pass_context
+def log_command(context: Context, target: str) -> None:
+    """Show what happened to the project, an instance or a job: attempts, errors, last lines of output."""
+    entries = context.project.log(target)
+    context.show(entries, lambda: listing.log(entries))
+
+
+@command("info")
+@click.argument("name", metavar="MODULE[::FUNCTION]")
+@pass_context
+def info_command(context: Context, name: str) -> None:
+    """Describe a module with its functions, or a function with its inputs and outputs."""
+    if ":" in name and "::" not in name:
+        name = name.replace(":", "::", 1)
+    found = context.client.info(name)
+    context.show(found, lambda: listing.function(found) if isinstance(found, FunctionSchema) else listing.module(found))
+
+
+@command("list-modules")
+@pass_context
+def list_modules_command(context: Context) -> None:
+    """List the modules of the server; one that could not be loaded is shown with its error."""
+    modules = context.client.modules()
+    context.show(modules, lambda: listing.modules(modules))

@@ -1,0 +1,101 @@
+"""The names of all commands: where each lives, what else it is called, and what `cpcc -h` says about it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """A command: name, module of this room, name of the command object in it, help in one line."""
+
+    name: str
+    module: str
+    attribute: str
+    help: str
+
+
+def _rows(module: str, *rows: tuple[str, str]) -> tuple[Row, ...]:
+    return tuple(Row(name, module, name.replace("-", "_") + "_command", text) for name, text in rows)
+
+
+GROUPS: dict[str, tuple[Row, ...]] = {
+    "Servers": _rows(
+        "servers",
+        ("add-server", "Learn to know a server, and use it."),
+        ("forget-server", "Forget a server, its certificate and its session."),
+        ("list-server", "List the servers that are known here."),
+        ("use-server", "Choose the server that commands go to."),
+        ("login", "Open a session on the server in use."),
+        ("logout", "End the session."),
+        ("server-info", "Show who the server is, and who you are to it."),
+        ("version", "Show the versions of cpcc and of the server."),
+    ),
+    "Projects": _rows(
+        "projects",
+        ("projects", "List the projects."),
+        ("start", "Make a project, and choose it."),
+        ("rm", "Remove a project, with all that is in it."),
+        ("cd", "Choose the project that commands are about."),
+        ("pwd", "Show the current project."),
+    ),
+    "Look": _rows(
+        "look",
+        ("ls", "List instances, or what stands at a path."),
+        ("get", "Show the value at a path."),
+        ("getf", "Fetch a file."),
+        ("status", "Show a project in numbers."),
+        ("why", "Say why something does not run, or why it failed."),
+        ("log", "Show what happened to an instance or a job."),
+        ("info", "Describe a module or a function."),
+        ("list-modules", "List the modules of the server."),
+    ),
+    "Change": (
+        *_rows(
+            "change",
+            ("import", "Make a module's functions known to the project."),
+            ("instance", "Make an instance of a function."),
+            ("rm-instance", "Remove an instance."),
+            ("connect", "Connect an output to an input."),
+            ("disconnect", "Remove a connection."),
+            ("set", "Set a value."),
+            ("setf", "Set a file."),
+            ("unset", "Remove a value."),
+            ("activate", "Let instances run."),
+            ("deactivate", "Hold instances."),
+            ("clear-error", "Forget errors, and try again."),
+            ("force-rerun", "Do the work of an instance anew."),
+        ),
+        *_rows(
+            "transactions",
+            ("transact", "Open a transaction: changes are collected."),
+            ("commit", "Make the collected changes, all at once."),
+            ("rollback", "Forget the collected changes."),
+        ),
+    ),
+    "Jobs": _rows(
+        "jobs",
+        ("queue", "List the jobs that wait for a worker."),
+        ("running", "List the jobs that workers have."),
+        ("workers", "List the workers."),
+    ),
+    "This program": _rows("completion", ("completion", "Print the completion script of a shell.")),
+}
+
+ALIASES = {
+    "p": "projects", "set-default": "cd", "get-default": "pwd", "list": "ls", "get-file": "getf", "s": "status",
+    "set-file": "setf", "hold": "deactivate", "q": "queue", "r": "running",
+}  # fmt: skip
+
+_BY_NAME = {row.name: row for rows in GROUPS.values() for row in rows}
+
+
+def find(name: str) -> Row | None:
+    """Return the command called `name`, or by that other name; None when there is none."""
+    return _BY_NAME.get(ALIASES.get(name, name))
+
+
+def near(name: str) -> list[str]:
+    """Return up to two names that look like `name`."""
+    import difflib
+
+    return difflib.get_close_matches(name, [*_BY_NAME, *ALIASES], n=2)

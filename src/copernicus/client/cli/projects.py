@@ -1,0 +1,96 @@
+"""Commands about projects as a whole: list, make, remove, choose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from copernicus.client import memory
+from copernicus.client.cli.context import Context, command, is_terminal, pass_context
+from copernicus.client.output import text
+from copernicus.errors import Refused, UnknownPath
+
+
+@command("projects")
+@pass_context
+def projects_command(context: Context) -> None:
+    """List the projects that you may see; the current one is marked with a star."""
+    rows = context.client.projects()
+    current = memory.load().projects.get(context.client.identity, "")
+
+    def lines() -> Iterator[str]:
+        head = ("", "NAME", "INSTANCES", "JOBS", "MADE")
+        cells = [
+            ("*" if row.name == current else "", row.name, text.counts(row.states) or "none", text.counts(row.jobs) or "none",
+             text.moment(row.created_at))
+            for row in rows
+        ]  # fmt: skip
+        yield from text.table(head, cells) or ["There are no projects. Make one with: cpcc start NAME"]
+
+    context.show(rows, lines)
+
+
+@command("start")
+@click.argument("name")
+@pass_context
+def start_command(context: Context, name: str) -> None:
+    """Make a project called NAME, and choose it."""
+    context.client.start_project(name)
+    _choose(context, name)
+    context.show({"project": name}, lambda: [f"Project {name} was made, and is the current one."])
+
+
+@command("rm")
+@click.argument("name")
+@click.option("-f", "--force", "is_forced", is_flag=True, help="Do not ask.")
+@pass_context
+def rm_command(context: Context, name: str, is_forced: bool) -> None:
+    """Remove the project NAME for good: its instances, values, files, jobs and log.
+
+    On a terminal you are asked before; a script is not.
+    """
+    client = context.client
+    if not is_forced and is_terminal():
+        _existing(context, name)
+        if not click.confirm(f"Remove project {name} with all that is in it?", err=True):
+            raise Refused("Nothing was removed.")
+    note = client.remove_project(name)
+    with memory.locked():
+        known = memory.load()
+        if known.projects.get(client.identity) == name:
+            memory.save(known.with_project(client.identity, ""))
+    from copernicus.client.staging import Staging
+
+    Staging(client.identity, name).forget()
+    context.show({"project": name}, lambda: [note or f"Project {name} was removed."])
+
+
+@command("cd")
+@click.argument("name")
+@pass_context
+def cd_command(context: Context, name: str) -> None:
+    """Choose the project NAME: commands without -p are about it from now on."""
+    _existing(context, name)
+    _choose(context, name)
+    context.show({"project": name}, lambda: [f"The current project is {name}."])
+
+
+@command("pwd")
+@pass_context
+def pwd_command(context: Context) -> None:
+    """Show the name of the current project."""
+    name = context.project_name
+    context.show({"project": name}, lambda: [name])
+
+
+def _existing(context: Context, name: str) -> None:
+    names = [row.name for row in context.client.projects()]
+    if name not in names:
+        there = f"Projects: {', '.join(names)}." if names else "There are none; make one with: cpcc start NAME"
+        raise UnknownPath(f"There is no project {name}.", there)
+
+
+def _choose(context: Context, name: str) -> None:
+    with memory.locked():
+        memory.save(memory.load().with_project(context.client.identity, name))

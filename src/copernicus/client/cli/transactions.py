@@ -1,0 +1,105 @@
+"""Transactions of `cpcc`: changes are staged in the client, checked one by one, and committed all at once."""
+
+from __future__ import annotations
+
+from copernicus.client import memory
+from copernicus.client.api import new_request_id
+from copernicus.client.cli.context import Context, command, pass_context
+from copernicus.client.staging import Staged
+from copernicus.errors import CopernicusError, Unavailable
+from copernicus.model.edits import Edit
+
+
+def make(context: Context, edit: Edit, done: str) -> None:
+    """Make an edit now, or stage it when a transaction is open; `done` says it in words when the server says nothing.
+
+    A staged edit is checked with all that stand before it, and refused right away if the commit would be.
+    """
+    project, staging = context.project, context.staging
+    if staging.load() is None:
+        reply = project.apply([edit])
+        context.show(reply, lambda: [line or done for line in reply.told] or [done])
+        return
+    with memory.locked():
+        before = staging.opened()
+        reply = project.apply([*before.edits, edit], is_check=True)
+        staged = staging.add(edit)
+    told = (reply.told[-1] if reply.told else "") or done
+    context.show({"staged": len(staged.edits), "told": [told]}, lambda: [f"Staged ({len(staged.edits)}): {told}"])
+
+
+@command("transact")
+@pass_context
+def transact_command(context: Context) -> None:
+    """Open a transaction: the changes that follow are collected, and take effect at the commit, all at once.
+
+    Inside of an open transaction, set a savepoint: the next rollback goes back to it, the next commit ends it.
+    """
+    with memory.locked():
+        staged = context.staging.begin()
+
+    def lines() -> list[str]:
+        if staged.depth > 1:
+            return [f"Savepoint {staged.depth - 1} after {_edits(len(staged.edits))}. rollback returns to it, commit ends it."]
+        return [f"A transaction is open in project {staged.project}. Changes wait for: cpcc commit (or cpcc rollback)"]
+
+    context.show(_plain(staged), lines)
+
+
+@command("commit")
+@pass_context
+def commit_command(context: Context) -> None:
+    """Make all changes of the open transaction, or, when one of them is refused, none; then it stays open."""
+    with memory.locked():
+        staged = context.staging.opened()
+        if staged.depth > 1:
+            staged = context.staging.release()
+            said = f"The savepoint is gone; {_edits(len(staged.edits))} wait for the commit."
+            context.show(_plain(staged), lambda: [said])
+            return
+        if not staged.edits:
+            context.staging.forget()
+            context.show({"seq": None, "told": []}, lambda: ["Nothing changed."])
+            return
+        staged = context.staging.name_request(new_request_id())
+        try:
+            reply = context.project.apply(staged.edits, request_id=staged.request_id)
+        except Unavailable:
+            raise  # it may have arrived: the same commit again has one effect
+        except CopernicusError as error:
+            context.staging.forget_request()
+            if not error.hint:
+                error.hint = "Nothing was changed; the transaction is still open (cpcc rollback forgets it)."
+            raise
+        context.staging.forget()
+    last = f"Committed {_edits(len(staged.edits))}." if reply.seq is not None else "Nothing changed."
+    context.show(reply, lambda: [*(line for line in reply.told if line), last])
+
+
+@command("rollback")
+@pass_context
+def rollback_command(context: Context) -> None:
+    """Forget the changes since the last transact."""
+    with memory.locked():
+        before = context.staging.opened()
+        left = context.staging.roll_back()
+    forgotten = len(before.edits) - (len(left.edits) if left else 0)
+    still = f" Still staged: {_edits(len(left.edits))}." if left else ""
+    context.show(
+        {"forgotten": forgotten, "staged": len(left.edits) if left else 0},
+        lambda: [f"Forgot {_edits(forgotten)}.{still}"],
+    )
+
+
+def waiting(context: Context) -> str:
+    """Return a line about the open transaction, "" when there is none."""
+    staged = context.staging.load()
+    return f"A transaction is open: {_edits(len(staged.edits))} staged (cpcc commit, cpcc rollback)." if staged else ""
+
+
+def _edits(count: int) -> str:
+    return "1 change" if count == 1 else f"{count} changes"
+
+
+def _plain(staged: Staged) -> dict[str, object]:
+    return {"project": staged.project, "staged": len(staged.edits), "depth": staged.depth}

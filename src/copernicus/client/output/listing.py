@@ -1,0 +1,152 @@
+"""Listings for people: instances, places, status, log, modules, functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from copernicus.client.output import text
+from copernicus.client.output.json import text as json_text
+from copernicus.model.functions import Field, FunctionSchema, ModuleSchema
+from copernicus.wire import messages as m
+
+
+def place(reply: m.ListReply) -> Iterator[str]:
+    """Yield what `cpcc ls` says."""
+    if reply.kind == "project":
+        yield from instances(reply.instances) or [
+            "There are no instances. Make one with: cpcc import MODULE, cpcc instance MODULE::FUNCTION NAME"
+        ]
+    elif reply.kind == "instance" and reply.instances:
+        yield from _instance(reply.instances[0], reply.instances[1:], reply.places)
+    else:
+        yield from places(reply.places) or [f"There is nothing at {reply.path}."]
+
+
+def instances(rows: Sequence[m.InstanceRow], indent: str = "") -> list[str]:
+    """Return a table of instances."""
+    head = ("INSTANCE", "FUNCTION", "STATE", "INSIDE", "WHY")
+    return text.table(head, [(row.path, row.function, state(row), text.counts(row.below), _why(row)) for row in rows],
+                      indent=indent)  # fmt: skip
+
+
+def state(row: m.InstanceRow) -> str:
+    """Return the state of an instance, with that of its job where it has one."""
+    return f"{row.state} (job {row.job} {row.job_state or ''}".rstrip() + ")" if row.job is not None else row.state
+
+
+def _why(row: m.InstanceRow) -> str:
+    return "\n".join(line for line in (row.why, row.note, f"warning: {row.warning}" if row.warning else "") if line)
+
+
+def places(rows: Sequence[m.PlaceRow], indent: str = "") -> list[str]:
+    """Return a table of places."""
+    head = ("PLACE", "TYPE", "VALUE", "FROM", "")
+    return text.table(
+        head,
+        [
+            (row.path, row.type, row.text if row.is_set else text.ABSENT, row.source, "stale" if row.is_stale else "")
+            for row in rows
+        ],
+        indent=indent,
+    )
+
+
+def _instance(itself: m.InstanceRow, children: Sequence[m.InstanceRow], rows: Sequence[m.PlaceRow]) -> Iterator[str]:
+    yield f"{itself.path}  {itself.function}  {text.paint(state(itself))}"
+    for title, line in (("why", itself.why), ("note", itself.note), ("warning", itself.warning)):
+        if line:
+            first, *rest = text.clean(line).splitlines()
+            yield f"  {title}: {first}"
+            yield from (f"  {' ' * len(title)}  {more}" for more in rest)
+    if itself.since is not None:
+        yield f"  since: {text.moment(itself.since)}"
+    if itself.below:
+        yield f"  inside: {text.counts(itself.below)}"
+    if rows:
+        yield ""
+        yield from places(rows, "  ")
+    if children:
+        yield ""
+        yield from instances(children, "  ")
+
+
+def status(reply: m.StatusReply) -> Iterator[str]:
+    """Yield what `cpcc status` says."""
+    yield f"Project {reply.project} (transaction {reply.seq})"
+    yield f"  instances: {text.counts(reply.states) or 'none'}"
+    yield f"  jobs:      {text.counts(reply.jobs) or 'none'}"
+    yield f"  core time: {text.duration(reply.core_s)}"
+    if reply.top:
+        yield ""
+        yield from instances(reply.top)
+    top = {row.path for row in reply.top}
+    inner = [row for row in reply.errors if row.path not in top]
+    if inner:
+        yield ""
+        yield "In error inside:"
+        yield from instances(inner)
+    if reply.errors:
+        yield f"More about it: cpcc log {reply.errors[0].path}; when it is mended: cpcc clear-error {reply.errors[0].path}"
+
+
+def log(entries: Sequence[m.LogEntry]) -> Iterator[str]:
+    """Yield what `cpcc log` says."""
+    if not entries:
+        yield "Nothing has happened yet."
+    for entry in entries:
+        yield f"{text.moment(entry.time)}  {text.clean(entry.title)}"
+        yield from (f"    {line}" for line in text.clean(entry.text).splitlines())
+
+
+def modules(rows: Sequence[ModuleSchema]) -> list[str]:
+    """Return what `cpcc list-modules` says."""
+    cells = [
+        (row.name, "", f"cannot be loaded: {row.error}") if row.error else (row.name, str(len(row.functions)), _first(row.help))
+        for row in rows
+    ]
+    return text.table(("MODULE", "FUNCTIONS", ""), cells, right="FUNCTIONS") or ["The server has no modules."]
+
+
+def module(schema: ModuleSchema) -> Iterator[str]:
+    """Yield what `cpcc info MODULE` says."""
+    yield f"Module {schema.name}"
+    yield from _help(schema.help)
+    if schema.error:
+        yield ""
+        yield f"It cannot be loaded: {text.clean(schema.error)}"
+    if schema.functions:
+        yield ""
+        yield from text.table(
+            ("FUNCTION", "KIND", ""), [(row.name, row.kind, _first(row.help)) for row in schema.functions], indent="  "
+        )
+
+
+def function(schema: FunctionSchema) -> Iterator[str]:
+    """Yield what `cpcc info MODULE::FUNCTION` says."""
+    yield f"Function {schema.name} ({schema.kind}{f' of {schema.base}' if schema.base else ''})"
+    yield from _help(schema.help)
+    for title, fields in (("Inputs", schema.inputs), ("Outputs", schema.outputs), ("State", schema.state)):
+        if fields:
+            yield ""
+            yield f"{title}:"
+            head = ("NAME", "TYPE", "DEFAULT" if title == "Inputs" else "", "")
+            yield from text.table(head, [_field(field, title == "Inputs") for field in fields], indent="  ")
+
+
+def _field(field: Field, is_input: bool) -> tuple[str, str, str, str]:
+    default = ""
+    if is_input:
+        default = "(optional)" if field.kind.is_optional else "(required)"
+        if field.default is not None:
+            default = json_text(field.default).replace("\n", " ")
+    return field.name, field.type, default, field.help
+
+
+def _help(words: str) -> Iterator[str]:
+    if words.strip():
+        yield ""
+        yield from (f"  {line}".rstrip() for line in text.clean(words.strip()).splitlines())
+
+
+def _first(words: str) -> str:
+    return words.strip().splitlines()[0] if words.strip() else ""
