@@ -1,0 +1,104 @@
+"""What a waiting job asks for, what a worker has free, and whether the two go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import msgspec
+
+from copernicus.errors import UsageError
+from copernicus.model.jobs import WorkerOffer
+from copernicus.model.versions import is_in_range
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """All that decides where a job can run; jobs of one shape are alike to every worker.
+
+    `project` is the project's id. `is_alone`: workers have died with this job, so it gets a worker to itself.
+    """
+
+    project: str
+    executable: str
+    versions: str = ""
+    cores_min: int = 1
+    memory_bytes: int = 0
+    gpus: int = 0
+    is_alone: bool = False
+
+
+class Room(msgspec.Struct, frozen=True):
+    """What a worker has free now. `memory_bytes` None: not known, so not a limit. `is_idle`: it has no job at all."""
+
+    cores: int
+    memory_bytes: int | None = None
+    gpus: int = 0
+    is_idle: bool = True
+
+
+class WorkerView(msgspec.Struct, frozen=True):
+    """A worker as matching sees it, with the ids of the projects that it may serve (None: all)."""
+
+    offer: WorkerOffer
+    room: Room
+    projects: frozenset[str] | None = None
+
+
+@lru_cache(maxsize=4096)
+def _admits(version: str, wanted: str) -> bool:
+    try:
+        return is_in_range(version, wanted)
+    except UsageError:
+        return False
+
+
+def can_run(shape: Shape, worker: WorkerView) -> bool:
+    """Say whether `worker`, when it has nothing else to do, can run jobs of this shape."""
+    return next(lacks(shape, worker), None) is None
+
+
+def lacks(shape: Shape, worker: WorkerView) -> Iterator[str]:
+    """Yield in words what `worker` lacks to run jobs of this shape at all, whatever it does now."""
+    offer = worker.offer
+    if worker.projects is not None and shape.project not in worker.projects:
+        yield f"it works for project {offer.project} only" if offer.project else "its bundle does not cover the project"
+    if lack := _lacks_executable(shape, offer):
+        yield lack
+    most = min(offer.cores, offer.cores_per_job or offer.cores)
+    if shape.cores_min > most:
+        yield f"it gives {_count(most, 'core')} to a job, needed: {shape.cores_min}"
+    if offer.memory_bytes is not None and shape.memory_bytes > offer.memory_bytes:
+        yield f"it has {_gigabytes(offer.memory_bytes)} of memory, needed: {_gigabytes(shape.memory_bytes)}"
+    if shape.gpus > offer.gpus:
+        yield f"it has {_count(offer.gpus, 'GPU')}, needed: {shape.gpus}"
+
+
+def has_room(shape: Shape, room: Room) -> bool:
+    """Say whether what is free now is enough for one job of this shape."""
+    return (
+        shape.cores_min <= room.cores
+        and (room.memory_bytes is None or shape.memory_bytes <= room.memory_bytes)
+        and shape.gpus <= room.gpus
+        and (room.is_idle or not shape.is_alone)
+    )
+
+
+def _lacks_executable(shape: Shape, offer: WorkerOffer) -> str:
+    found = [executable for executable in offer.executables if executable.name == shape.executable]
+    if not found:
+        return f"it does not have {shape.executable}"
+    here = [executable for executable in found if executable.platform == offer.platform]
+    if not here:
+        return f"it has {shape.executable} for platform {found[0].platform}, and runs as {offer.platform}"
+    if not any(_admits(executable.version, shape.versions) for executable in here):
+        versions = ", ".join(executable.version or "without a version" for executable in here)
+        return f"it has {shape.executable} {versions}, wanted is {shape.versions}"
+    return ""
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.3g} GB"
