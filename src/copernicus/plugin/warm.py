@@ -49,11 +49,11 @@ class ForkServer:
         self._say({"ready": True})
         pending = b""
         while True:
-            readable, _, _ = select.select([self._wire, self._wake_read], [], [])
+            readable, _, _ = select.select([self._wire.fileno(), self._wake_read], [], [])
             if self._wake_read in readable:
                 os.read(self._wake_read, 4096)
                 self._report_ended()
-            if self._wire in readable:
+            if self._wire.fileno() in readable:
                 data = self._wire.recv(65536)
                 if not data:
                     return

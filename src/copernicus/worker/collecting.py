@@ -1,0 +1,138 @@
+"""Outputs and checkpoints of an attempt: from files in its work folder to values and blobs."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from copernicus.blobs.hashing import hash_bytes
+from copernicus.errors import CopernicusError, TooLarge
+from copernicus.model.jobs import JobDescription, Output, StagedFile
+from copernicus.model.values import FileRef, float_to_json, to_json
+from copernicus.wire.codec import check_depth
+from copernicus.worker.harvest import Harvest
+from copernicus.worker.shelf import Shelf
+
+JSON_LIMIT_BYTES = 8 * 1024**2
+INLINE_TOTAL_BYTES = 1024**2
+
+
+class MissingOutput(Exception):
+    """An output that the job promised cannot be found or read; the text says which and why."""
+
+
+@dataclass
+class Parcel:
+    """Content that goes with a report: small files inside the message, large ones on the shelf, pinned."""
+
+    inline: dict[str, bytes] = field(default_factory=dict)
+    large: list[FileRef] = field(default_factory=list)
+
+
+class Collector:
+    """Collects from one work folder; a file that serves two outputs is taken once."""
+
+    def __init__(self, harvest: Harvest, shelf: Shelf, inline_limit_bytes: int) -> None:
+        self._harvest = harvest
+        self._shelf = shelf
+        self._inline_limit_bytes = inline_limit_bytes
+        self._inline_bytes = 0
+        self._files: dict[str, FileRef] = {}
+        self.parcel = Parcel()
+
+    def outputs(self, description: JobDescription) -> dict[str, Any]:
+        """Return the job's outputs as plain JSON, absent optional ones left out; raise `MissingOutput`.
+
+        Texts are read before files are taken over, since a file may serve as both.
+        """
+        values = {}
+        for name, output in sorted(description.outputs.items(), key=lambda item: item[1].kind in ("file", "files")):
+            try:
+                value = self._value(output)
+            except (OSError, ValueError, CopernicusError) as error:
+                raise MissingOutput(f"The output {name} cannot be collected: {error}") from None
+            if value is not None:
+                values[name] = value
+            elif not output.is_optional and output.kind != "value":
+                raise MissingOutput(f"The output {name} is missing: {self._absence(output)}")
+        return values
+
+    def checkpoint(self, description: JobDescription) -> tuple[StagedFile, ...]:
+        """Return what the next attempt needs to go on: checkpoint files and the output files so far.
+
+        Nothing when there is no checkpoint file. Files that cannot be read are left out.
+        """
+        names = [name for pattern in description.checkpoint for name in self._harvest.find(pattern)]
+        if not names:
+            return ()
+        inputs = {staged.name for staged in description.files}
+        for output in description.outputs.values():
+            if output.kind in ("file", "files"):
+                names += [name for name in self._harvest.find(output.pattern) if name not in inputs]
+        return tuple(StagedFile(name, self._take(name)) for name in dict.fromkeys(names) if name not in ("stdout", "stderr"))
+
+    def _value(self, output: Output) -> Any:
+        match output.kind:
+            case "value":
+                return output.value
+            case "file":
+                found = self._harvest.find(output.pattern)
+                return to_json(self._take(found[-1])) if found else None
+            case "files":
+                found = self._harvest.find(output.pattern)
+                return [to_json(self._take(name)) for name in found] if found or output.is_optional else None
+            case "number":
+                text = self._harvest.search(output.source, output.pattern)
+                return None if text is None else float_to_json(float(text))
+            case "text":
+                return self._text(output)
+            case "json":
+                found = self._harvest.find(output.pattern)
+                return self._json(found[-1]) if found else None
+
+    def _text(self, output: Output) -> str | None:
+        if output.pattern:
+            return self._harvest.search(output.source, output.pattern)
+        text = self._harvest.text(output.source, JSON_LIMIT_BYTES)
+        return text.removesuffix("\n")
+
+    def _json(self, name: str) -> Any:
+        if os.lstat(self._harvest.folder / name).st_size > JSON_LIMIT_BYTES:
+            raise ValueError(f"{name} is larger than {JSON_LIMIT_BYTES} bytes")
+        data = self._harvest.read(name, JSON_LIMIT_BYTES)
+        try:
+            check_depth(data)
+            return json.loads(data, parse_constant=_not_finite)
+        except (ValueError, TooLarge) as error:
+            raise ValueError(f"{name} is not JSON that can be used: {error}") from None
+
+    def _take(self, name: str) -> FileRef:
+        if name in self._files:
+            return self._files[name]
+        path = self._harvest.folder / name
+        size = os.lstat(path).st_size
+        base = name.rsplit("/", 1)[-1]
+        if size <= self._inline_limit_bytes and self._inline_bytes + size <= INLINE_TOTAL_BYTES:
+            data = self._harvest.read(name, size)
+            file = FileRef(hash_bytes(data), len(data), base)
+            self.parcel.inline[file.blob] = data
+            self._inline_bytes += size
+        else:
+            file = self._shelf.keep(path, base)
+            self.parcel.large.append(file)
+        self._files[name] = file
+        return file
+
+    def _absence(self, output: Output) -> str:
+        if output.kind in ("number", "text"):
+            return f"{output.pattern!r} is not found in {output.source}."
+        instead = self._harvest.instead(output.pattern)
+        if instead:
+            return f"{instead}, and only regular files are collected."
+        return f"there is no file {output.pattern!r}."
+
+
+def _not_finite(constant: str) -> str:
+    return {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}[constant]

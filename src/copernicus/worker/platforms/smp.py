@@ -1,0 +1,64 @@
+"""This host: programs are started as children of the worker and pinned to cores."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from copernicus.errors import UsageError
+from copernicus.worker.partition import pick
+from copernicus.worker.processes import Launch, Process, Processes
+from copernicus.worker.warmth import WarmServers
+
+
+class Smp:
+    """The cores of this host that the worker may use: `cores` of them, or all."""
+
+    name = "smp"
+
+    def __init__(self, cores: int | None = None) -> None:
+        there = usable_cores()
+        if cores is not None and cores < 1:
+            raise UsageError(f"A worker needs at least one core, not {cores}.", "Give -n 1 or more.")
+        self.cores = cores or len(there)
+        # More cores than there are can be asked for; then nothing is pinned.
+        self._is_pinned = self.cores <= len(there) and hasattr(os, "sched_setaffinity")
+        self._free = frozenset(sorted(there)[: self.cores])
+        self._lock = threading.Lock()
+        self._processes = Processes()
+        self._warm = WarmServers(self._processes)
+
+    def claim(self, cores: int) -> frozenset[int] | None:
+        """Take `cores` cores that lie together (see `Platform`)."""
+        if not self._is_pinned:
+            return None
+        with self._lock:
+            taken = pick(self._free, cores)
+            self._free -= taken
+        return taken
+
+    def release(self, claimed: frozenset[int] | None, cores: int) -> None:
+        """Give cores back (see `Platform`)."""
+        if claimed is not None:
+            with self._lock:
+                self._free |= claimed
+
+    def start(self, launch: Launch) -> Process:
+        """Start a program, warm when it can be (see `Platform`)."""
+        return self._warm.start(launch) or self._processes.start(launch)
+
+    def end(self, pid: int, tag: str) -> bool:
+        """End all that is left of a program (see `Platform`)."""
+        return self._processes.end(pid, tag)
+
+    def close(self) -> None:
+        """End warm servers and strays (see `Platform`)."""
+        self._warm.close()
+        self._processes.end_all()
+
+
+def usable_cores() -> frozenset[int]:
+    """Return the numbers of the cores that this process may use (a batch system or container may allow only some)."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))

@@ -1,0 +1,247 @@
+"""Programs as processes: started in a session of their own, waited for, and ended with all that they started."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+END_LIMIT_S = 10.0
+TAG = "CPC_ATTEMPT"
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class CannotStart(Exception):
+    """The program could not be started on this machine; nothing of it runs. The text says why."""
+
+
+class Lost(Exception):
+    """The program's exit status is not known, because the process that would have learned it has died."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How one program is to be started. `stdout` and `stderr` exist already; `cpus` None: any.
+
+    `tag` is unique to the attempt and stands in the environment, so that strays can be told apart. `warm` names a
+    module that may be run in a process forked from one which has imported it (see `copernicus.plugin.warm`): its
+    `main(warm_argv)`; `warm_environment` is that of the import, the same for all jobs of this executable.
+    """
+
+    argv: tuple[str, ...]
+    folder: Path
+    stdout: Path
+    stderr: Path
+    environment: dict[str, str]
+    tag: str
+    cores: int = 1
+    cpus: frozenset[int] | None = None
+    memory_bytes: int | None = None
+    warm: str = ""
+    warm_argv: tuple[str, ...] = ()
+    warm_environment: dict[str, str] = field(default_factory=dict)
+
+
+class Process(Protocol):
+    """A program that has been started; `pid` leads its process group and session."""
+
+    pid: int
+
+    def wait(self) -> int:
+        """Return the exit status when the program has ended, negative for a signal; raise `Lost`."""
+        ...
+
+    def send(self, number: int) -> None:
+        """Send a signal to the program's group; nothing happens when it has ended."""
+        ...
+
+
+class PlainProcess:
+    """A child of this process."""
+
+    def __init__(self, pid: int, own: set[int]) -> None:
+        self.pid = pid
+        self._own = own
+        self._lock = threading.Lock()
+        self._has_ended = False
+
+    def wait(self) -> int:
+        """Return the exit status (see `Process`)."""
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        with self._lock:  # from here on the number may belong to somebody else
+            self._has_ended = True
+            self._own.discard(self.pid)
+            _, status = os.waitpid(self.pid, 0)
+        return os.waitstatus_to_exitcode(status)
+
+    def send(self, number: int) -> None:
+        """Send a signal to the group (see `Process`)."""
+        with self._lock:
+            if not self._has_ended:
+                signal_group(self.pid, number)
+
+
+def pin_thread(cpus: frozenset[int] | None) -> frozenset[int] | None:
+    """Bind the calling thread, and the children it starts, to `cpus`; return what it was bound to (None: unchanged)."""
+    if cpus is None or not hasattr(os, "sched_setaffinity"):
+        return None
+    before = frozenset(os.sched_getaffinity(0))
+    try:
+        os.sched_setaffinity(0, cpus)
+    except OSError:  # a core was taken offline or from our control group: run anywhere
+        return None
+    return before
+
+
+def limit_memory(pid: int, memory_bytes: int | None) -> None:
+    """Limit the private writable memory of a process, and of what it starts from now on, where the system can.
+
+    It is RLIMIT_DATA (Linux), for each process: RLIMIT_AS would count address space that is only reserved, which GPU
+    programs do by the terabyte.
+    """
+    if memory_bytes is None or not sys.platform.startswith("linux"):
+        return
+    import resource
+
+    with contextlib.suppress(OSError, ValueError):
+        resource.prlimit(pid, resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+
+
+def signal_group(pid: int, number: int) -> bool:
+    """Send a signal to a process group; return whether it has members."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # a member runs as somebody else (setuid): the others got it
+        return True
+    return True
+
+
+class Processes:
+    """Starts programs and ends what they leave behind.
+
+    On Linux the orphans of all descendants become children of this process, where they are found; they are told from
+    its own children by `_own`. Elsewhere only process groups are ended.
+    """
+
+    def __init__(self) -> None:
+        self._children = Path(f"/proc/self/task/{os.getpid()}/children")
+        self._own: set[int] = set()
+        self._lock = threading.Lock()
+        self.has_orphans = _adopt_orphans() and self._children.exists()
+
+    def start(self, launch: Launch) -> Process:
+        """Start `launch.argv` as a child of this process; raise `CannotStart` with the reason."""
+        before = pin_thread(launch.cpus)
+        try:
+            with open(launch.stdout, "ab", 0) as stdout, open(launch.stderr, "ab", 0) as stderr:
+                process = self.spawn(launch.argv, stdout.fileno(), stderr.fileno(), launch.folder, launch.environment)
+        except OSError as error:
+            raise CannotStart(f"{launch.argv[0]} cannot be started: {error.strerror}") from None
+        except ValueError as error:  # NUL bytes
+            raise CannotStart(f"{launch.argv[0]} cannot be started: {error}") from None
+        finally:
+            pin_thread(before)
+        limit_memory(process.pid, launch.memory_bytes)
+        return process
+
+    def spawn(
+        self,
+        argv: tuple[str, ...],
+        stdout: int,
+        stderr: int,
+        folder: Path,
+        environment: dict[str, str],
+        stdin: int = subprocess.DEVNULL,
+    ) -> PlainProcess:
+        """Start `argv` in a session of its own; raise `OSError`, `ValueError`."""
+        popen = subprocess.Popen(
+            argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd=folder, env=environment, start_new_session=True
+        )
+        popen.returncode = 0  # PlainProcess waits, not Popen
+        self._own.add(popen.pid)
+        return PlainProcess(popen.pid, self._own)
+
+    def end(self, pid: int, tag: str) -> bool:
+        """End what is left of the program that led group `pid`; return whether nothing of it is left for certain."""
+        deadline = time.monotonic() + END_LIMIT_S
+        pause_s = 0.0005
+        while True:
+            is_group_alive = signal_group(pid, signal.SIGKILL)
+            strays, unowned = self._strays(pid, tag)
+            if not is_group_alive and not strays:
+                return self.has_orphans and not unowned
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.05)
+
+    def end_all(self) -> None:
+        """End all orphans, whoever's they were; for when no program runs any more."""
+        deadline = time.monotonic() + END_LIMIT_S
+        while (orphans := self._orphans()) and time.monotonic() < deadline:
+            for orphan in orphans:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(orphan, signal.SIGKILL)
+            time.sleep(0.001)
+
+    def _strays(self, pid: int, tag: str) -> tuple[list[int], bool]:
+        """Kill orphans of this program; return them, and whether there are others that belong to nobody known."""
+        strays, has_unowned = [], False
+        for orphan in self._orphans():
+            owner = _tag_of(orphan)
+            if _session_of(orphan) == pid or owner == tag:
+                strays.append(orphan)
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(orphan, signal.SIGKILL)
+            elif not owner:
+                has_unowned = True
+        return strays, has_unowned
+
+    def _orphans(self) -> list[int]:
+        """Living orphans; dead ones are reaped on the way."""
+        if not self.has_orphans:
+            return []
+        with self._lock:
+            orphans = [int(part) for part in self._children.read_text().split()]
+            return [orphan for orphan in orphans if orphan not in self._own and not _is_reaped(orphan)]
+
+
+def _adopt_orphans() -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+
+
+def _is_reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
+
+
+def _tag_of(pid: int) -> str:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return ""
+    prefix = f"{TAG}=".encode()
+    return next(
+        (item[len(prefix) :].decode("utf-8", "replace") for item in environment.split(b"\0") if item.startswith(prefix)), ""
+    )

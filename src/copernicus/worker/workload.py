@@ -1,0 +1,272 @@
+"""One attempt at a job: folder, files, start, wait, judge, collect, clean up."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from copernicus.errors import CopernicusError
+from copernicus.model.jobs import LeasedJob, Report, StagedFile
+from copernicus.plugin.registry import Found
+from copernicus.worker.collecting import Collector, MissingOutput, Parcel
+from copernicus.worker.environment import check_job_environment, own_environment, program_environment
+from copernicus.worker.folder import WorkFolder
+from copernicus.worker.harvest import STREAMS, Harvest
+from copernicus.worker.judging import Judgement, judge
+from copernicus.worker.platforms import Platform
+from copernicus.worker.processes import TAG, CannotStart, Launch, Lost, Process
+from copernicus.worker.shelf import Shelf, size_on_disk
+
+STREAM_LIMIT_BYTES = 256 * 1024**2
+GRACE_S = 10.0
+Reason = Literal["unwanted", "leaving", "wall time", "too much output"]
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every attempt of a worker uses."""
+
+    worker: str
+    platform: Platform
+    shelf: Shelf
+    inline_limit_bytes: int = 65536
+    grace_s: float = GRACE_S
+    environment: Mapping[str, str] = field(default_factory=own_environment)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an attempt ended, with the content that goes with the report."""
+
+    report: Report
+    parcel: Parcel = field(default_factory=Parcel)
+
+
+class Attempt:
+    """One attempt at a leased job. `run` is for one thread; everything else may be called from any."""
+
+    def __init__(self, lease: LeasedJob, program: Found | None, cores: int, tools: Tools) -> None:
+        self.lease = lease
+        self.cores = cores
+        self.started_at = time.monotonic()
+        self._program = program
+        self._tools = tools
+        self._tag = f"{tools.worker}/{lease.job}.{lease.attempt}"
+        self._lock = threading.Lock()
+        self._process: Process | None = None
+        self._folder: Path | None = None
+        self._reason: Reason | None = None
+        self._kill_at: float | None = None
+
+    # --- the attempt's own thread ---
+
+    def run(self, work: WorkFolder) -> Ended:
+        """Make the attempt and return how it ended; never raises, and leaves neither process nor file behind."""
+        is_alone = True
+        try:
+            folder = self._folder = work.prepare()
+            self._stage(folder)
+            cpus = self._tools.platform.claim(self.cores)
+            try:
+                begun = time.monotonic()
+                status, is_alone = self._execute(folder, cpus)
+                wall_s = time.monotonic() - begun
+            finally:
+                self._tools.platform.release(cpus, self.cores)
+            return self._conclude(Harvest(folder), status, wall_s)
+        except _Stopped:
+            return Ended(self._report("interrupted", self._why()))
+        except (CannotStart, ValueError) as error:
+            return Ended(self._report("failed", f"{self.lease.description.executable} was not started: {error}."))
+        except Lost as error:
+            return Ended(self._report("retry", f"The program was lost: {error}."))
+        except CopernicusError as error:
+            return Ended(self._report("retry", f"The worker could not do it: {error}"))
+        except OSError as error:
+            return Ended(self._report("retry", f"The worker could not do it: {error.strerror} ({error.filename})."))
+        except Exception as error:  # a fault of ours must not lose the job
+            return Ended(self._report("retry", f"The worker failed: {type(error).__name__}: {error}."))
+        finally:
+            self._folder = None
+            work.clear(is_alone)
+
+    def _stage(self, folder: Path) -> None:
+        lease = self.lease
+        check_job_environment(lease.description.environment)
+        if lease.description.files or lease.checkpoint:
+            self._tools.shelf.stage((*lease.description.files, *lease.checkpoint), folder)
+
+    def _execute(self, folder: Path, cpus: frozenset[int] | None) -> tuple[int, bool]:
+        """Run the program to its end; return its exit status and whether nothing of it is left."""
+        platform = self._tools.platform
+        launch = self._launch(folder, cpus)
+        with self._lock:
+            if self._reason is not None:
+                raise _Stopped
+            process = self._process = platform.start(launch)
+        is_alone = False
+        try:
+            status = process.wait()
+        finally:
+            with self._lock:
+                self._process = None
+            is_alone = platform.end(process.pid, self._tag)
+        return status, is_alone
+
+    def _launch(self, folder: Path, cpus: frozenset[int] | None) -> Launch:
+        description = self.lease.description
+        if self._program is None:
+            raise CannotStart(f"this worker has no {description.executable} {description.versions}".rstrip())
+        executable = self._program.executable
+        shared = program_environment(self._tools.environment, executable.environment, self.cores)
+        environment = {**shared, **description.environment, TAG: self._tag, "TMPDIR": str(folder)}
+        return Launch(
+            argv=(_located(executable.argv[0]), *executable.argv[1:], *description.argv),
+            folder=folder,
+            stdout=folder / "stdout",
+            stderr=folder / "stderr",
+            environment=environment,
+            tag=self._tag,
+            cores=self.cores,
+            cpus=cpus,
+            memory_bytes=description.resources.memory_bytes,
+            warm=executable.warm,
+            warm_argv=description.argv,
+            warm_environment=shared,
+        )
+
+    def _conclude(self, harvest: Harvest, status: int, wall_s: float) -> Ended:
+        collector = Collector(harvest, self._tools.shelf, self._tools.inline_limit_bytes)
+        evidence = _Evidence(self, harvest, collector, status)
+        judgement, outcome = self._judged(evidence)
+        outputs = {}
+        if outcome == "finished":
+            try:
+                outputs = collector.outputs(self.lease.description)
+            except MissingOutput as error:
+                outcome, judgement = "failed", Judgement("failed", str(error))
+        checkpoint = () if outcome == "finished" else evidence.checkpoint
+        tails = {stream: harvest.tail(stream) for stream in STREAMS}
+        report = self._report(outcome, judgement.why)
+        report = msgspec.structs.replace(
+            report,
+            outputs=outputs,
+            exit_status=status,
+            stdout_tail=tails["stdout"],
+            stderr_tail=tails["stderr"],
+            checkpoint=checkpoint,
+            cores_max=judgement.cores_max,
+            wall_s=wall_s,
+        )
+        return Ended(report, collector.parcel)
+
+    def _judged(self, evidence: _Evidence) -> tuple[Judgement, Literal["finished", "failed", "retry", "interrupted"]]:
+        """A program that was stopped has not finished, whatever it says; otherwise the job's rules decide."""
+        if self._reason in ("unwanted", "leaving"):
+            return Judgement("retry", self._why()), "interrupted"
+        if self._reason == "wall time":
+            # Without progress the next attempt would end the same way: it must count.
+            return Judgement("retry", self._why()), "interrupted" if evidence.has_progress else "retry"
+        if self._reason == "too much output":
+            return Judgement("failed", self._why()), "failed"
+        lease = self.lease
+        judgement = judge(lease.description, lease.attempt, self.cores, evidence)
+        return judgement, judgement.outcome
+
+    # --- any thread ---
+
+    def stop(self, reason: Reason, grace_s: float | None = None) -> None:
+        """Ask the program to end (SIGTERM), and kill it when `grace_s` seconds are over. Said again: only sooner."""
+        kill_at = time.monotonic() + (self._tools.grace_s if grace_s is None else grace_s)
+        with self._lock:
+            is_first = self._reason is None
+            self._reason = self._reason or reason
+            self._kill_at = min(kill_at, self._kill_at or kill_at)
+            if is_first and self._process is not None:
+                self._process.send(signal.SIGTERM)
+                self._process.send(signal.SIGCONT)
+
+    def check(self, now: float) -> None:
+        """Hold the attempt to its limits; to be called about twice a second. `now` is monotonic."""
+        with self._lock:
+            process, kill_at, folder = self._process, self._kill_at, self._folder
+        if process is None or folder is None:
+            return
+        if kill_at is not None:
+            if now >= kill_at:
+                process.send(signal.SIGKILL)
+            return
+        limit_s = self.lease.description.resources.wall_time_s
+        if limit_s is not None and now - self.started_at > limit_s:
+            self.stop("wall time")
+        elif any(size_on_disk(folder / stream) > STREAM_LIMIT_BYTES for stream in STREAMS):
+            self.stop("too much output", 0.0)
+
+    def progress(self) -> str:
+        """Return the last line that the program printed, for people."""
+        folder = self._folder
+        if folder is None:
+            return ""
+        for stream in STREAMS:
+            lines = Harvest(folder).tail(stream).strip().splitlines()
+            if lines:
+                return lines[-1][-200:]
+        return ""
+
+    def _why(self) -> str:
+        name = self.lease.description.executable
+        return {
+            "unwanted": f"{name} was stopped: nobody wants it any more.",
+            "leaving": f"{name} was interrupted: the worker had to stop.",
+            "wall time": f"{name} was stopped: its wall time of {self.lease.description.resources.wall_time_s} s was over.",
+            "too much output": f"{name} was stopped: it printed more than {STREAM_LIMIT_BYTES >> 20} MiB.",
+            None: "",
+        }[self._reason]
+
+    def _report(self, outcome: Literal["finished", "failed", "retry", "interrupted"], error: str) -> Report:
+        version = self._program.version if self._program else ""
+        return Report(self.lease.job, self.lease.attempt, outcome, error=error, cores=self.cores, version=version)
+
+
+@functools.lru_cache(maxsize=256)
+def _located(program: str) -> str:
+    """Return the program's path, so that not every job searches the PATH."""
+    return shutil.which(program) or program
+
+
+class _Stopped(Exception):
+    """Stopped before the program was started."""
+
+
+class _Evidence:
+    """What judging asks of an ended attempt."""
+
+    def __init__(self, attempt: Attempt, harvest: Harvest, collector: Collector, status: int) -> None:
+        self.exit_status = status
+        self._harvest = harvest
+        self._lease = attempt.lease
+        self._collector = collector
+
+    @functools.cached_property
+    def checkpoint(self) -> tuple[StagedFile, ...]:
+        return self._collector.checkpoint(self._lease.description)
+
+    @functools.cached_property
+    def has_progress(self) -> bool:
+        before = {(staged.name, staged.file.blob) for staged in self._lease.checkpoint}
+        return any((staged.name, staged.file.blob) not in before for staged in self.checkpoint)
+
+    def says(self, stream: str, pattern: str) -> bool:
+        return self._harvest.search(stream, pattern) is not None
+
+    def has(self, pattern: str) -> bool:
+        return bool(self._harvest.find(pattern))
