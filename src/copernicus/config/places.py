@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from copernicus.errors import BundleNotFound, UsageError
@@ -58,3 +59,25 @@ def find_bundle_file(given: str | Path | None = None, environment: Mapping[str, 
         f"Could not find a connection bundle. Looked at: {looked_at}.",
         f"Please specify one with the -c flag or put {BUNDLE_NAME} into {folders[-1]}.",
     )
+
+
+@dataclass(frozen=True)
+class ServerPlaces:
+    """What lies where in a server's own folder (mode 0700)."""
+
+    folder: Path
+
+    @property
+    def keys(self) -> Path:
+        """The folder of keys, see `net.keys.KeyFolder`."""
+        return self.folder / "keys"
+
+    @property
+    def access(self) -> Path:
+        """The database of users, sessions and bundles."""
+        return self.folder / "access.sqlite"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of text logs, unless the setting log_dir names another one."""
+        return self.folder / "log"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -55,6 +56,28 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blob_limit_bytes: Bytes = 0
     message_limit_bytes: Bytes = 64 * 1024**2
     memory_limit_bytes: Bytes = 0
+
+    @property
+    def listen_host(self) -> str | None:
+        """The address to bind, None for all."""
+        return None if self.server_host == "all" else self.server_host
+
+    @property
+    def local_host(self) -> str:
+        """The address by which this machine itself reaches the server."""
+        return "127.0.0.1" if self.server_host in ("all", "0.0.0.0", "::") else self.server_host  # noqa: S104 - compared
+
+    @property
+    def public_host(self) -> str:
+        """The address that goes into bundles."""
+        if self.server_fqdn:
+            return self.server_fqdn
+        return socket.getfqdn() if self.local_host != self.server_host else self.server_host
+
+    @property
+    def certificate_names(self) -> list[str]:
+        """The names that the server's certificate shows (clients pin the CA and do not look at them; browsers do)."""
+        return list(dict.fromkeys([self.public_host, self.local_host, "localhost"]))
 
 
 def names() -> list[str]:

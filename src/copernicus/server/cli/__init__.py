@@ -1,0 +1,94 @@
+"""`cpc-server`: set a server up, start and stop it, make bundles, change settings."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from copernicus import __version__
+from copernicus.config.places import DEFAULT_NAME, host_name, server_folder
+from copernicus.errors import CopernicusError
+
+FILES = {
+    "setup": "setup",
+    "start": "run",
+    "stop": "run",
+    "status": "run",
+    "bundle": "bundle",
+    "config": "settings",
+    "config-list": "settings",
+    "config-values": "settings",
+}
+SETTINGS = {"help_option_names": ["-h", "-help", "--help"], "max_content_width": 110}
+
+
+class Selected:
+    """Which server the command is about: the one called `name`, or this host's own, or the default one."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def folder(self) -> Path:
+        """The server's own folder."""
+        own = server_folder(host_name())
+        return own if not self.name and own.exists() else server_folder(self.name)
+
+    @property
+    def label(self) -> str:
+        """Its name, for people and bundles."""
+        name = self.folder.parent.name
+        return host_name() if name == DEFAULT_NAME else name
+
+
+class Commands(click.Group):
+    """The commands, each read from its file when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return [*FILES, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one command, None when there is none of that name."""
+        if cmd_name not in FILES:
+            return super().get_command(ctx, cmd_name)
+        found = getattr(importlib.import_module(f"{__name__}.{FILES[cmd_name]}"), cmd_name.replace("-", "_"))
+        return found if isinstance(found, click.Command) else None
+
+
+@click.group(cls=Commands, context_settings=SETTINGS)
+@click.option("-c", "--conf", "name", default="", metavar="CONFNAME", help="The server set up under this name.")
+@click.option("-debug", "--debug", is_flag=True, help="Show tracebacks.")
+@click.pass_context
+def cli(context: click.Context, name: str, debug: bool) -> None:
+    """Set up and run a Copernicus server."""
+    context.obj = Selected(name)
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"Copernicus {__version__}")
+
+
+def main() -> None:
+    """Run `cpc-server`: errors become one message on stderr and status 1 (2 when the command line is wrong)."""
+    is_debug = any(flag in sys.argv for flag in ("--debug", "-debug"))
+    try:
+        cli.main(prog_name="cpc-server", standalone_mode=True)
+    except CopernicusError as error:
+        if is_debug:
+            raise
+        click.echo(f"cpc-server: {error.message}", err=True)
+        if error.hint:
+            click.echo(error.hint, err=True)
+        sys.exit(1)
+    except OSError as error:
+        if is_debug:
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        click.echo(f"cpc-server: {error.strerror or error}{place}.", err=True)
+        sys.exit(1)

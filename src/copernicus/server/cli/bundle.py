@@ -1,0 +1,85 @@
+"""`cpc-server bundle`: make a connection bundle, whether or not the server is running."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from copernicus.config import settings as server_settings
+from copernicus.config.places import ServerPlaces
+from copernicus.config.settings import ServerSettings
+from copernicus.errors import CopernicusError, Refused, UnknownPath, UsageError
+from copernicus.net.bundle import Role, read_bundle, write_bundle
+from copernicus.net.keys import KeyFolder
+from copernicus.net.tls import fingerprint
+from copernicus.server.access.bundles import Address, Bundles
+from copernicus.server.access.users import OWNER
+from copernicus.server.cli import Selected
+from copernicus.server.storage.sqlite.access import SqliteAccessStore
+
+UNITS_DAYS = {"": 1.0, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write (default client.cnx).")
+@click.option(
+    "--role", "-role", type=click.Choice(get_args(Role)), default="admin", help="What it may do (default admin: everything)."
+)
+@click.option("--user", "-user", default=OWNER, metavar="USER", help="The user whom it acts for (default root).")
+@click.option("--project", "-project", "projects", multiple=True, metavar="PROJECT", help="Limit it to this project.")
+@click.option("--expires", "-expires", metavar="TIME", help="Its life: 30 or 30d (days), 12h, 8w, 2y.")
+@click.pass_obj
+def bundle(
+    selected: Selected, output: Path | None, role: Role, user: str, projects: tuple[str, ...], expires: str | None
+) -> None:
+    """Make a connection bundle: the file by which workers and clients reach this server."""
+    folder = selected.folder
+    settings = server_settings.load(folder)
+    places, keys = ServerPlaces(folder), KeyFolder(ServerPlaces(folder).keys)
+    keys.check()
+    days = life_in_days(expires) if expires is not None else None
+    output = output or Path("worker.cnx" if role == "worker" else "client.cnx")
+    check_replaceable(output, keys.authority())
+    store = SqliteAccessStore(places.access)
+    try:
+        if store.user(user) is None:
+            raise UnknownPath(f"There is no user {user}.")
+        made = Bundles(store, keys, time.time).issue(address_of(settings, selected.label), role, user, projects, days)
+    finally:
+        store.close()
+    write_bundle(output, made)
+    ends = time.strftime("%Y-%m-%d", time.localtime(made.expires_at))
+    click.echo(f"Wrote {output}: role {role}, for {made.host}:{made.secure_port}, until {ends}, serial {made.serial}.")
+    if role == "admin":
+        click.echo(
+            "It gives super-user access. For workers on other machines, safer: cpc-server bundle --role worker -o worker.cnx"
+        )
+
+
+def address_of(settings: ServerSettings, label: str) -> Address:
+    """Return where bundles shall say that the server is."""
+    return Address(label, (settings.public_host,), settings.client_secure_port, settings.server_secure_port)
+
+
+def life_in_days(text: str) -> float:
+    """Return the days that "30", "30d", "12h", "8w" or "2y" stand for; raise `UsageError`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([hdwy]?)", text.strip())
+    if not found:
+        raise UsageError(f"{text!r} is not a length of time.", "Write 30 or 30d (days), 12h, 8w or 2y.")
+    return float(found[1]) * UNITS_DAYS[found[2]]
+
+
+def check_replaceable(path: Path, authority: str) -> None:
+    """Raise `Refused` when `path` is there and is not a bundle of this same server: keys of others are not overwritten."""
+    if not path.exists():
+        return
+    try:
+        is_own = fingerprint(read_bundle(path).authority) == fingerprint(authority)
+    except CopernicusError:
+        is_own = False
+    if not is_own:
+        raise Refused(f"There is a file {path} already, and it is not a valid bundle of this server.", "Use -o FILE.")

@@ -1,0 +1,204 @@
+"""`cpc-server start`, `stop`, `status`: the server as a process in the background."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import psutil
+
+from copernicus.config import settings as server_settings
+from copernicus.config.files import check_private, make_private_folder
+from copernicus.config.places import ServerPlaces
+from copernicus.config.running import holder
+from copernicus.config.settings import ServerSettings
+from copernicus.errors import CopernicusError, Refused, SettingsError, Unavailable, Unreachable
+from copernicus.net.first_contact import fetch_authority
+from copernicus.net.keys import KeyFolder
+from copernicus.net.tls import fingerprint
+from copernicus.server.cli import Selected
+from copernicus.server.cli.setup import checked_project_dir
+
+START_S, STOP_S, STEP_S = 60.0, 60.0, 0.05
+TAIL_LINES = 15
+NOT_RUNNING = 3  # the exit status of `status`, as system services have it
+
+
+@click.command()
+@click.option("-dev", "--dev", "is_dev", is_flag=True, help="Stay in the foreground and say more; ends with Ctrl-C.")
+@click.pass_obj
+def start(selected: Selected, is_dev: bool) -> None:
+    """Start the server in the background."""
+    folder = selected.folder
+    settings = server_settings.load(folder)
+    check_ready(folder, settings)
+    command = [sys.executable, "-m", "copernicus.server", "--folder", str(folder)]
+    if is_dev:
+        os.environ.setdefault("CPC_MODE", "debug")
+        os.execv(sys.executable, command)  # noqa: S606 - no shell; the server takes this process over
+    log = log_file(folder, settings)
+    own = fingerprint(KeyFolder(ServerPlaces(folder).keys).authority())
+    process = spawn(command, log)
+    try:
+        wait_until_it_answers(process, folder, settings, own, log)
+    except KeyboardInterrupt:
+        process.terminate()
+        raise
+    click.echo(f"The server is running (process {process.pid}).")
+    report(settings, own)
+
+
+@click.command()
+@click.pass_obj
+def stop(selected: Selected) -> None:
+    """Stop the server; workers keep their jobs and report when it is back."""
+    folder = selected.folder
+    running = holder(folder)
+    process = running.process() if running is not None else None
+    if process is None:
+        server_settings.read(folder)  # says so when there is no server at all
+        raise Refused("The server is not running.")
+    try:
+        process.send_signal(signal.SIGTERM)
+        process.wait(STOP_S)
+    except psutil.NoSuchProcess:
+        pass  # it ended by itself meanwhile
+    except psutil.AccessDenied:
+        raise Refused(f"The server (process {process.pid}) belongs to another user.") from None
+    except psutil.TimeoutExpired:
+        raise Unavailable(
+            f"The server (process {process.pid}) has not stopped within {STOP_S:.0f} s.", "Look into its log, or wait."
+        ) from None
+    click.echo("The server has stopped.")
+
+
+@click.command()
+@click.option("--json", "-json", "is_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def status(selected: Selected, is_json: bool) -> None:
+    """Say whether the server is running (exit status 0) or not (3)."""
+    folder = selected.folder
+    settings = server_settings.load(folder)
+    own = fingerprint(KeyFolder(ServerPlaces(folder).keys).authority())
+    running = holder(folder)
+    is_answering = running is not None and answers(settings, own)
+    if is_json:
+        row: dict[str, Any] = {"is_running": running is not None, "is_answering": is_answering, "fingerprint": own}
+        row |= {"pid": running.pid if running else None, "started_at": running.started_at if running else None}
+        row |= {"client_port": settings.client_secure_port, "secure_port": settings.server_secure_port}
+        click.echo(json.dumps(row))
+    elif running is None:
+        click.echo("The server is not running.")
+    else:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(running.started_at))
+        click.echo(f"The server is running (process {running.pid}, since {since}).")
+        if not is_answering:
+            click.echo("It does not answer (yet).")
+    if not is_json:
+        report(settings, own)
+    sys.exit(0 if running is not None else NOT_RUNNING)
+
+
+def report(settings: ServerSettings, own: str) -> None:
+    """Print address, ports and fingerprint."""
+    where = "all addresses" if settings.listen_host is None else settings.listen_host
+    ports = f"{settings.client_secure_port} (clients), {settings.server_secure_port} (workers, bundles)"
+    click.echo(f"Listening:   {where}, ports {ports}")
+    click.echo(f"Fingerprint: {own}")
+
+
+def check_ready(folder: Path, settings: ServerSettings) -> None:
+    """Raise what would keep the server from running, before it is started."""
+    running = holder(folder)
+    if running is not None:
+        raise Refused(f"The server is running already (process {running.pid}).", "See: cpc-server status")
+    check_private(folder, "The server's folder")
+    KeyFolder(ServerPlaces(folder).keys).check()
+    if not settings.run_dir:
+        raise SettingsError("There is no run_dir in the settings.", "Run: cpc-server config run_dir PROJECT_DIR")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingsError(f"The server's folder {folder} is not writable.")
+    checked_project_dir(Path(settings.run_dir))
+    for name in ("client_secure_port", "server_secure_port"):
+        check_port(settings.listen_host or "", getattr(settings, name), name)
+
+
+def check_port(host: str, port: int, name: str) -> None:
+    """Raise `SettingsError` when the server could not listen on `host:port`."""
+    hint = f"Stop what uses it, or run: cpc-server config {name} PORT"
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            probe.listen(1)
+    except socket.gaierror:
+        raise SettingsError(f"The address {host} is not known.", "Run: cpc-server config server_host ADDRESS") from None
+    except OSError as error:
+        raise SettingsError(f"The port {port} ({name}) cannot be used: {error.strerror}.", hint) from None
+
+
+def log_file(folder: Path, settings: ServerSettings) -> Path:
+    """Return the server's text log; its folder is made. Raise `SettingsError`."""
+    logs = Path(settings.log_dir) if settings.log_dir else ServerPlaces(folder).logs
+    try:
+        make_private_folder(logs)
+    except OSError as error:
+        raise SettingsError(f"The folder of logs {logs} cannot be made: {error.strerror}.") from None
+    return logs / "server.log"
+
+
+def spawn(command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start the server in a session of its own, its output appended to `log`."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=descriptor, stderr=descriptor, cwd="/", start_new_session=True
+        )
+    finally:
+        os.close(descriptor)
+
+
+def wait_until_it_answers(
+    process: subprocess.Popen[bytes], folder: Path, settings: ServerSettings, own: str, log: Path
+) -> None:
+    """Return when the new process answers as the server of `folder`; raise `Unavailable` with what its log says."""
+    began_at = log.stat().st_size
+    ends = time.monotonic() + START_S
+    while time.monotonic() < ends:
+        if process.poll() is not None:
+            raise Unavailable(f"The server ended at once (status {process.returncode}).", said(log, began_at))
+        running = holder(folder)
+        if running is not None and running.pid == process.pid and answers(settings, own):
+            return
+        time.sleep(STEP_S)
+    raise Unavailable(
+        f"The server (process {process.pid}) has not answered within {START_S:.0f} s; it goes on starting.",
+        said(log, began_at),
+    )
+
+
+def answers(settings: ServerSettings, own: str) -> bool:
+    """Return whether a server with the fingerprint `own` answers on the client port."""
+    try:
+        return fetch_authority(settings.local_host, settings.client_secure_port).fingerprint == own
+    except Unreachable:
+        return False
+    except CopernicusError:
+        return False
+
+
+def said(log: Path, offset: int) -> str:
+    """Return the last lines that came into `log` after `offset`."""
+    with open(log, "rb") as file:
+        file.seek(offset)
+        lines = file.read()[-16384:].decode(errors="replace").splitlines()
+    return "\n".join([f"Its log ({log}) says:", *lines[-TAIL_LINES:]]) if lines else f"Its log is {log}."
