@@ -161,7 +161,9 @@ class Looking:
                 entry = self._entry(record, fact, ids, keys)
                 if entry is not None:
                     entries.append(entry)
-        if top.function.kind == "command" and (current := self._states.job_of(top)) is not None:
+        ended = self._states.ended_job(top)
+        current = self._states.job_of(top) if ended is None else self._jobs.record(ended)
+        if current is not None:
             entries += _attempts(current)
         return entries
 

@@ -21,10 +21,17 @@ class States:
         self._network, self._project, self._jobs = network, project, jobs
 
     def job_of(self, instance: Instance) -> JobRecord | None:
-        """The job of an instance's present key, or None."""
+        """The job of an instance's present key while it has not ended, or None."""
         if not instance.key or instance.function.kind != "command":
             return None
-        return self._jobs.find(self._project, instance.key)
+        # Ended jobs are on disk only, and what people want to know of them stands in the evaluation.
+        is_open = self._network.evaluations[instance.key].state == "open"
+        return self._jobs.find(self._project, instance.key) if is_open else None
+
+    def ended_job(self, instance: Instance) -> int | None:
+        """The number of the job that ended the evaluation of an instance's present key, or None."""
+        evaluation = self._network.evaluations.get(instance.key)
+        return evaluation.job if evaluation is not None and evaluation.state != "open" else None
 
     def state_of(self, instance: Instance) -> tuple[str, str]:
         """Return (state, why)."""
@@ -97,7 +104,7 @@ class States:
     def row(self, instance: Instance) -> InstanceRow:
         """One instance for people."""
         state, why = self.state_of(instance)
-        job = self.job_of(instance)
+        job, ended = self.job_of(instance), self.ended_job(instance)
         return InstanceRow(
             path=self._network.path_of(instance.id),
             function=instance.function.name,
@@ -107,8 +114,8 @@ class States:
             below=self.below(instance) if instance.children else {},
             note=instance.note,
             warning=instance.warning,
-            job=job.id if job else None,
-            job_state=job.state if job else None,
+            job=job.id if job else ended,
+            job_state=job.state if job else None if ended is None else "failed" if state == "error" else "done",
         )
 
     def in_error(self) -> list[InstanceRow]:
