@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from copernicus.blobs.hashing import hash_bytes
 from copernicus.errors import CopernicusError, Refused, UnknownPath, from_code
@@ -11,6 +11,17 @@ from copernicus.model import edits as e
 from copernicus.wire import messages as m
 from copernicus.wire.codec import decode, encode
 from copernicus.wire.endpoints import BY_REQUEST
+
+
+class Said(NamedTuple):
+    """What one call of `cpcc` left behind."""
+
+    status: int
+    out: str
+    err: str
+
+
+Cpcc = Callable[..., Said]
 
 
 class AnsweringServer:
