@@ -103,6 +103,7 @@ class Plan:
         self.removes: dict[str, None] = {}
 
     def start(self, name: str, function: Function[..., Any], given: Mapping[str, Any]) -> ChildView:
+        """Make a child, or set the inputs of the one of this name; raise `ModuleError` when that is another function."""
         view = self.views.get(name)
         if view is not None and view.function != function.name:
             raise ModuleError(f"The child {name} is a {view.function}, not a {function.name}.", "Give it another name.")
@@ -115,6 +116,7 @@ class Plan:
         return self.views.setdefault(name, ChildView(name, function.name))
 
     def set(self, name: str, function: Function[..., Any], given: Mapping[str, Any]) -> None:
+        """Set inputs of a child; raise `ModuleError` for one that its function does not have."""
         for field in given:
             if field not in function.signature.input_shapes:
                 known = ", ".join(function.signature.input_shapes)
@@ -129,15 +131,18 @@ class Plan:
             self.sets[name] = ChildSet(name, inputs, connections)
 
     def hold(self, name: str, why: str) -> None:
+        """Hold a child, with the reason."""
         self.resumes.pop(name, None)
         self.holds[name] = why
 
     def resume(self, name: str, is_held: bool) -> None:
+        """Let a child go on, if it is held."""
         self.holds.pop(name, None)
         if is_held:
             self.resumes[name] = None
 
     def remove(self, name: str) -> None:
+        """Remove a child, whatever was said about it before."""
         said: tuple[dict[str, Any], ...] = (self.starts, self.sets, self.holds, self.resumes)
         for part in said:
             part.pop(name, None)
