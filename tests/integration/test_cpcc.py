@@ -59,8 +59,9 @@ def test_set_takes_flags_before_the_path(cpcc: Cpcc, first: list[e.Edit]) -> Non
 
 
 def test_what_the_server_tells_of_an_edit_is_printed(cpcc: Cpcc, answering: AnsweringServer, first: list[e.Edit]) -> None:
-    answering.told = lambda edit: "x:in.a[3] is 7."
-    assert cpcc("set", "x:in.a[+]", "7").out == "x:in.a[3] is 7.\n"
+    answering.told = lambda edit: "x:in.a[3]" if isinstance(edit, e.SetText) else "nothing was in error"
+    assert cpcc("set", "x:in.a[+]", "7").out == "Set x:in.a[3] to 7.\n"
+    assert cpcc("clear-error").out == "Nothing was in error.\n"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from copernicus.model import edits as e
 @pass_context
 def import_command(context: Context, module: str) -> None:
     """Make the functions of MODULE known to the project (see: cpcc list-modules)."""
-    make(context, e.ImportModule(module), f"Imported {module}.")
+    make(context, e.ImportModule(module))
 
 
 @command("instance")
@@ -26,7 +26,7 @@ def import_command(context: Context, module: str) -> None:
 @pass_context
 def instance_command(context: Context, function: str, name: str) -> None:
     """Make an instance of FUNCTION (module::name) called NAME. It is held until: cpcc activate NAME"""
-    make(context, e.MakeInstance(function, name), f"Made {name}, an instance of {function}; it is held.")
+    make(context, e.MakeInstance(function, name))
 
 
 @command("rm-instance")
@@ -34,7 +34,7 @@ def instance_command(context: Context, function: str, name: str) -> None:
 @pass_context
 def rm_instance_command(context: Context, path: str) -> None:
     """Remove INSTANCE. What was connected to it keeps the values that it saw."""
-    make(context, e.RemoveInstance(path), f"Removed {path}.")
+    make(context, e.RemoveInstance(path))
 
 
 @command("connect")
@@ -43,7 +43,7 @@ def rm_instance_command(context: Context, path: str) -> None:
 @pass_context
 def connect_command(context: Context, source: str, destination: str) -> None:
     """Connect SOURCE (grompp:out.tpr) to DESTINATION (mdrun:in.tpr), which from now on shows what SOURCE holds."""
-    make(context, e.Connect(source, destination), f"Connected {source} to {destination}.")
+    make(context, e.Connect(source, destination))
 
 
 @command("disconnect")
@@ -51,7 +51,7 @@ def connect_command(context: Context, source: str, destination: str) -> None:
 @pass_context
 def disconnect_command(context: Context, destination: str) -> None:
     """Remove the connection that ends at DESTINATION. It keeps the value that it showed, as its own."""
-    make(context, e.Disconnect(destination), f"Disconnected {destination}.")
+    make(context, e.Disconnect(destination))
 
 
 @command("set", context_settings={"allow_interspersed_args": False})
@@ -68,8 +68,7 @@ def set_command(context: Context, path: str, value: tuple[str, ...]) -> None:
         context.project_flag, value = value[2], value[:1]
     elif len(value) == 2 and value[1] == "--json":
         context.is_json, value = True, value[:1]
-    typed = " ".join(value)
-    make(context, e.SetText(path, typed), f"Set {path} to {typed}.")
+    make(context, e.SetText(path, " ".join(value)))
 
 
 @command("setf")
@@ -84,7 +83,7 @@ def setf_command(context: Context, path: str, file: str) -> None:
         raise UsageError("The path is empty.")
     with bar(f"Sending {Path(file).name}") as progress:
         reference = context.client.upload(file, progress)
-    make(context, e.SetFile(path, reference), f"Set {path} to {reference.name}.")
+    make(context, e.SetFile(path, reference))
 
 
 @command("unset")
@@ -92,7 +91,7 @@ def setf_command(context: Context, path: str, file: str) -> None:
 @pass_context
 def unset_command(context: Context, path: str) -> None:
     """Remove the value at PATH; at the end of an array this shortens it."""
-    make(context, e.Unset(path), f"Unset {path}.")
+    make(context, e.Unset(path))
 
 
 @command("activate")
@@ -100,7 +99,7 @@ def unset_command(context: Context, path: str) -> None:
 @pass_context
 def activate_command(context: Context, path: str) -> None:
     """Let INSTANCE, or the whole project, run."""
-    make(context, e.Activate(path), f"Activated {path or 'the project'}.")
+    make(context, e.Activate(path))
 
 
 @command("deactivate")
@@ -108,7 +107,7 @@ def activate_command(context: Context, path: str) -> None:
 @pass_context
 def deactivate_command(context: Context, path: str) -> None:
     """Hold INSTANCE, or the whole project: nothing new is started there, jobs that run go on to their end."""
-    make(context, e.Deactivate(path), f"Deactivated {path or 'the project'}.")
+    make(context, e.Deactivate(path))
 
 
 @command("clear-error")
@@ -116,7 +115,7 @@ def deactivate_command(context: Context, path: str) -> None:
 @pass_context
 def clear_error_command(context: Context, path: str) -> None:
     """Forget the errors of INSTANCE and of all inside of it, or of the whole project; failed jobs are tried again."""
-    make(context, e.ClearError(path), f"Cleared the errors of {path or 'the project'}.")
+    make(context, e.ClearError(path))
 
 
 @command("force-rerun")
@@ -124,4 +123,4 @@ def clear_error_command(context: Context, path: str) -> None:
 @pass_context
 def force_rerun_command(context: Context, path: str) -> None:
     """Do the work of INSTANCE anew, from nothing, although its result stands."""
-    make(context, e.ForceRerun(path), f"{path} is done anew.")
+    make(context, e.ForceRerun(path))

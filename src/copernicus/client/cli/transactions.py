@@ -5,27 +5,28 @@ from __future__ import annotations
 from copernicus.client import memory
 from copernicus.client.api import new_request_id
 from copernicus.client.cli.context import Context, command, pass_context
+from copernicus.client.output import sentences
 from copernicus.client.staging import Staged
 from copernicus.errors import CopernicusError, Unavailable
 from copernicus.model.edits import Edit
 
 
-def make(context: Context, edit: Edit, done: str) -> None:
-    """Make an edit now, or stage it when a transaction is open; `done` says it in words when the server says nothing.
+def make(context: Context, edit: Edit) -> None:
+    """Make an edit now, or stage it when a transaction is open.
 
     A staged edit is checked with all that stand before it, and refused right away if the commit would be.
     """
     project, staging = context.project, context.staging
     if staging.load() is None:
         reply = project.apply([edit])
-        context.show(reply, lambda: [line or done for line in reply.told] or [done])
+        context.show(reply, lambda: [sentences.done(edit, "".join(reply.told))])
         return
     with memory.locked():
         before = staging.opened()
-        reply = project.apply([*before.edits, edit], is_check=True)
+        told = project.apply([*before.edits, edit], is_check=True).told[-1]
         staged = staging.add(edit)
-    told = (reply.told[-1] if reply.told else "") or done
-    context.show({"staged": len(staged.edits), "told": [told]}, lambda: [f"Staged ({len(staged.edits)}): {told}"])
+    words = sentences.staged(edit, told)
+    context.show({"staged": len(staged.edits), "told": [told]}, lambda: [f"Staged ({len(staged.edits)}): {words}"])
 
 
 @command("transact")
@@ -72,8 +73,9 @@ def commit_command(context: Context) -> None:
                 error.hint = "Nothing was changed; the transaction is still open (cpcc rollback forgets it)."
             raise
         context.staging.forget()
+    told = [sentences.done(edit, line) for edit, line in zip(staged.edits, reply.told, strict=False) if line]
     last = f"Committed {_edits(len(staged.edits))}." if reply.seq is not None else "Nothing changed."
-    context.show(reply, lambda: [*(line for line in reply.told if line), last])
+    context.show(reply, lambda: [*told, last])
 
 
 @command("rollback")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
 from copernicus.client.output import text
-from copernicus.client.output.json import text as json_text
 from copernicus.model.functions import Field, FunctionSchema, ModuleSchema
 from copernicus.wire import messages as m
 
@@ -138,7 +138,7 @@ def _field(field: Field, is_input: bool) -> tuple[str, str, str, str]:
     if is_input:
         default = "(optional)" if field.kind.is_optional else "(required)"
         if field.default is not None:
-            default = json_text(field.default).replace("\n", " ")
+            default = json.dumps(field.default, ensure_ascii=False)
     return field.name, field.type, default, field.help
 
 
