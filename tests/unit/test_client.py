@@ -1,0 +1,80 @@
+"""The Python API: each method is one message; a transaction is one message for all."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from tests.integration.answering import AnsweringServer
+
+from copernicus.client import Client
+from copernicus.errors import Refused, UnknownPath, WrongType
+from copernicus.model import edits as e
+from copernicus.model.values import FileRef
+from copernicus.wire import messages as m
+
+FILE = FileRef("ab" * 32, 5, "conf.gro")
+
+
+@pytest.fixture
+def server() -> AnsweringServer:
+    return AnsweringServer()
+
+
+def test_a_transaction_is_one_message(server: AnsweringServer) -> None:
+    project = Client(server).start_project("first")
+    with project.transaction() as change:
+        change.instance("math::double_value", "db")
+        change.set("db:in.numbers", [1.5, math.inf, None])
+        change.set("db:in.files", [FILE])
+        change.activate()
+    assert change.reply == m.ApplyReply(4, ["", "", "", ""])
+    assert len(server.of(m.ApplyRequest)) == 1
+    assert server.projects["first"] == [
+        e.MakeInstance("math::double_value", "db"),
+        e.SetValue("db:in.numbers", [1.5, "inf", None]),
+        e.SetValue("db:in.files", [{"blob": FILE.blob, "size": 5, "name": "conf.gro"}]),
+        e.Activate(),
+    ]
+
+
+def test_a_block_that_fails_commits_nothing(server: AnsweringServer) -> None:
+    project = Client(server).start_project("first")
+
+    def fail() -> None:
+        with project.transaction() as change:
+            change.activate()
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        fail()
+    with project.transaction():
+        pass
+    assert server.of(m.ApplyRequest) == []
+
+
+def test_every_change_carries_a_request_id_of_its_own(server: AnsweringServer) -> None:
+    project = Client(server).start_project("first")
+    project.activate()
+    project.activate()
+    ids = [request.request_id for request in server.of(m.ApplyRequest) + server.of(m.StartProjectRequest)]
+    assert len(set(ids)) == 3
+    assert all(ids)
+
+
+def test_errors_keep_their_class(server: AnsweringServer) -> None:
+    client = Client(server)
+    client.start_project("first")
+    with pytest.raises(Refused, match="already"):
+        client.start_project("first")
+    with pytest.raises(UnknownPath):
+        client.project("other").activate()
+
+
+def test_values_come_back_by_their_type(server: AnsweringServer) -> None:
+    project = Client(server).project("first")
+    data = [{"blob": FILE.blob, "size": 5, "name": "conf.gro"}, None]
+    server.answers[m.GetRequest] = m.GetReply("a:out.x", "record{n: float, f: file?[]}", {"n": "-inf", "f": data})
+    assert project.get("a:out.x") == {"n": -math.inf, "f": [FILE, None]}
+    with pytest.raises(WrongType, match="not a file"):
+        project.get_file("a:out.x", "unused")

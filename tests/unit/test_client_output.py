@@ -1,0 +1,74 @@
+"""What people read: sizes, times, tables, values that can be typed back."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from copernicus.client.output import text
+from copernicus.client.output.json import text as json_text
+from copernicus.model.values import float_to_json
+from copernicus.wire import messages as m
+
+
+@given(st.floats())
+def test_floats_round_trip(number: float) -> None:
+    shown = text.value(float_to_json(number), "float")
+    back = float(shown)
+    assert back == number or (math.isnan(back) and math.isnan(number))
+    assert math.copysign(1, back) == math.copysign(1, number) or math.isnan(number)
+    assert json.loads(json_text(m.GetReply("a:out.x", "float", float_to_json(number))))["value"] == float_to_json(number)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(), lambda one: st.lists(one, max_size=3)))
+def test_whatever_the_value_is_it_is_shown(data: Any) -> None:
+    assert isinstance(text.value(data, "int"), str)
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_960, "1.0 MB"), (1_234_567, "1.2 MB"), (5e15, "5000.0 TB")],
+)
+def test_sizes(count: float, shown: str) -> None:
+    assert text.size(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (-1, "0.0 s"),
+        (0.25, "0.2 s"),
+        (59.6, "1 min"),
+        (75, "1 min 15 s"),
+        (3600, "1 h"),
+        (4000, "1 h 6 min"),
+        (90_000, "1 d 1 h"),
+    ],
+)
+def test_durations(seconds: float, shown: str) -> None:
+    assert text.duration(seconds) == shown
+
+
+def test_columns_stand_below_each_other_whatever_is_in_them() -> None:
+    lines = text.table(
+        ("NAME", "EMPTY", "N", "WHY"), [("雪", "", "7", "a\nb"), ("long name", "", "1234", "\x1b[2Jc")], right="N"
+    )
+    assert lines == [
+        "NAME          N  WHY",
+        "雪            7  a",
+        "                 b",
+        "long name  1234  \\x1b[2Jc",
+    ]
+
+
+def test_a_table_without_rows_has_no_head() -> None:
+    assert text.table(("A", "B"), []) == []
+
+
+def test_states_to_worry_about_come_first() -> None:
+    assert text.counts({"idle": 3, "new": 1, "error": 2, "held": 0}) == "error 2, idle 3, new 1"
