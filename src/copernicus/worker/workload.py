@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from copernicus.errors import CopernicusError
+from copernicus.errors import CopernicusError, Unreachable
 from copernicus.model.jobs import LeasedJob, Report, StagedFile
 from copernicus.plugin.registry import Found
 from copernicus.worker.collecting import Collector, MissingOutput, Parcel
@@ -89,6 +89,8 @@ class Attempt:
             return Ended(self._report("failed", f"{self.lease.description.executable} was not started: {error}."))
         except Lost as error:
             return Ended(self._report("retry", f"The program was lost: {error}."))
+        except Unreachable as error:  # while files were fetched: not the job's fault, so it does not count
+            return Ended(self._report("interrupted", f"Its files could not be fetched: {error.message}"))
         except CopernicusError as error:
             return Ended(self._report("retry", f"The worker could not do it: {error}"))
         except OSError as error:
@@ -109,10 +111,13 @@ class Attempt:
         """Run the program to its end; return its exit status and whether nothing of it is left."""
         platform = self._tools.platform
         launch = self._launch(folder, cpus)
+        if self._is_stopping():
+            raise _Stopped
+        process = platform.start(launch)
         with self._lock:
-            if self._reason is not None:
-                raise _Stopped
-            process = self._process = platform.start(launch)
+            self._process = process
+            if self._is_stopping():  # since a moment ago: it could not be told yet
+                process.send(signal.SIGTERM)
         is_alone = False
         try:
             status = process.wait()
@@ -221,6 +226,9 @@ class Attempt:
             if lines:
                 return lines[-1][-200:]
         return ""
+
+    def _is_stopping(self) -> bool:
+        return self._reason is not None
 
     def _why(self) -> str:
         name = self.lease.description.executable

@@ -1,0 +1,241 @@
+"""The worker as a whole: announces itself, keeps its threads going, and leaves in good order."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from copernicus.config.places import host_name
+from copernicus.errors import CopernicusError
+from copernicus.model.jobs import ExecutableOffer, JobDescription, LeasedJob, WorkerOffer
+from copernicus.model.values import FileRef
+from copernicus.model.versions import is_in_range, version_key
+from copernicus.plugin.registry import Found
+from copernicus.wire.messages import AnnounceReply, AnnounceRequest, FarewellRequest
+from copernicus.worker.desk import Desk
+from copernicus.worker.exchange import Caller, Exchange
+from copernicus.worker.folder import WorkFolder
+from copernicus.worker.heartbeat import Heartbeat
+from copernicus.worker.leftovers import deliver_leftovers
+from copernicus.worker.place import Place
+from copernicus.worker.platforms import Platform
+from copernicus.worker.shelf import Shelf
+from copernicus.worker.spool import Spool
+from copernicus.worker.uploads import Uploader
+from copernicus.worker.workload import GRACE_S, Attempt, Tools
+
+TICK_S = 0.5
+FLUSH_S, HURRIED_FLUSH_S = 30.0, 2.0
+LEAVE_BEFORE_END_S = 60.0
+
+
+class Connection(Protocol):
+    """The way to the server: callers, one for each thread that needs one, and files by content."""
+
+    def caller(self) -> Caller:
+        """Return a new caller, for one thread."""
+        ...
+
+    def upload(self, file: FileRef, path: Path) -> None:
+        """Send a blob; raise `CopernicusError`."""
+        ...
+
+    def download(self, file: FileRef, path: Path) -> None:
+        """Fetch a blob to `path`; raise `CopernicusError`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How this worker is to behave. Times in seconds; None: no limit."""
+
+    cores_per_job: int | None = None
+    project: str | None = None
+    quit_after_s: float | None = None
+    time_left_s: float | None = None
+    grace_s: float = GRACE_S
+
+
+class Agent:
+    """One worker. `run` is for the main thread; `stop` may be called from anywhere, signal handlers included."""
+
+    def __init__(
+        self,
+        options: Options,
+        platform: Platform,
+        programs: list[Found],
+        connection: Connection,
+        place: Place,
+        say: Callable[[str], None],
+    ) -> None:
+        self.worker = f"{host_name()}-{uuid.uuid4().hex[:12]}"
+        self._options = options
+        self._platform = platform
+        self._programs = programs
+        self._connection = connection
+        self._place = place
+        self._say = say
+        self._began_at = time.monotonic()
+        self._orders: queue.SimpleQueue[str] = queue.SimpleQueue()  # its put may be called in a signal handler
+        self._announcing = threading.Lock()
+        self._announce_caller = connection.caller()
+        self._shelf = Shelf(place.blobs, connection.download)
+        self._spool = Spool(place.spool, self.worker)
+        self._desk = Desk(platform.cores, self._begin, options.cores_per_job)
+        self._tools = Tools(self.worker, platform, self._shelf, grace_s=options.grace_s)
+
+    def run(self) -> None:
+        """Work until told to stop, idle for too long, or out of time; raise `CopernicusError` when the server refuses us."""
+        try:
+            welcome = self.announce()
+        except BaseException:
+            self._platform.close()
+            self._place.remove()
+            raise
+        self._tools = replace(self._tools, inline_limit_bytes=welcome.inline_limit_bytes)
+        exchange = Exchange(
+            self.worker, self._desk, self._spool, self._shelf, self._connection.caller, self._reannounce, self._say
+        )
+        heartbeat = Heartbeat(self.worker, self._desk, self._connection.caller, self._reannounce, welcome.heartbeat_s)
+        uploader = Uploader(self._desk, self._shelf, self._connection.upload, exchange.after_upload)
+        slots = [
+            threading.Thread(target=self._work, args=(number, exchange), name=f"slot {number}", daemon=True)
+            for number in range(self._platform.cores)
+        ]
+        others = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for name, target in (
+                ("heartbeat", heartbeat.run), ("poller", exchange.poller), ("courier", exchange.courier),
+                ("uploads", uploader.run), ("leftovers", self._deliver_leftovers),
+            )
+        ]  # fmt: skip
+        for thread in (*slots, *others):
+            thread.start()
+        why = self._oversee()
+        self._leave(why, slots, exchange, heartbeat, uploader)
+
+    def stop(self) -> None:
+        """Leave in good order; said again: hurry."""
+        self._orders.put("stop")
+
+    # --- announcing ---
+
+    def offer(self) -> WorkerOffer:
+        """Return what this worker announces."""
+        left_s = self._options.time_left_s
+        return WorkerOffer(
+            worker=self.worker,
+            hostname=host_name(),
+            platform=self._platform.name,
+            cores=self._platform.cores,
+            executables=tuple(
+                ExecutableOffer(found.executable.name, found.version, found.executable.platform) for found in self._programs
+            ),
+            cores_per_job=self._options.cores_per_job,
+            memory_bytes=int(psutil.virtual_memory().total),
+            project=self._options.project,
+            time_left_s=None if left_s is None else max(0.0, left_s - (time.monotonic() - self._began_at)),
+        )
+
+    def announce(self) -> AnnounceReply:
+        """Introduce this worker to the server; raise `CopernicusError`."""
+        with self._announcing:
+            reply: AnnounceReply = self._announce_caller.call(AnnounceRequest(self.offer()))
+            return reply
+
+    def _reannounce(self) -> None:
+        self.announce()
+
+    # --- slots ---
+
+    def _work(self, number: int, exchange: Exchange) -> None:
+        work = WorkFolder(self._place.jobs, f"slot-{number}")
+        while (attempt := self._desk.take()) is not None:
+            ended = attempt.run(work)
+            self._desk.finish(attempt, ended)
+            exchange.after_job(ended)
+        work.remove()
+
+    def _begin(self, lease: LeasedJob) -> Attempt:
+        return Attempt(lease, best_program(self._programs, lease.description), lease.cores, self._tools)
+
+    # --- the main thread ---
+
+    def _oversee(self) -> str:
+        """Hold jobs to their limits until there is a reason to leave; return it."""
+        options = self._options
+        while True:
+            try:
+                self._orders.get(timeout=TICK_S)
+                return "it was told to stop"
+            except queue.Empty:
+                pass
+            now = time.monotonic()
+            self._desk.check(now)
+            if options.quit_after_s is not None and self._desk.idle_s(now) >= options.quit_after_s:
+                return f"there was nothing to do for {options.quit_after_s / 60:g} minutes"
+            margin_s = min(LEAVE_BEFORE_END_S, (options.time_left_s or 0.0) / 10)
+            if options.time_left_s is not None and now - self._began_at >= options.time_left_s - margin_s:
+                return "its time is over"
+
+    def _leave(
+        self, why: str, slots: list[threading.Thread], exchange: Exchange, heartbeat: Heartbeat, uploader: Uploader
+    ) -> None:
+        self._say(f"Leaving: {why}.")
+        is_hurried = False
+        self._desk.close()
+        while not self._desk.wait_ended(0.1):
+            is_hurried = self._is_told_again() or is_hurried
+            if is_hurried:
+                self._desk.close(0.0)
+            self._desk.check(time.monotonic())
+        begun = time.monotonic()
+        while not exchange.flush(TICK_S):
+            is_hurried = self._is_told_again() or is_hurried
+            if time.monotonic() - begun > (HURRIED_FLUSH_S if is_hurried else FLUSH_S):
+                break
+        heartbeat.close()
+        uploader.close()
+        exchange.close()
+        with contextlib.suppress(CopernicusError):  # it would be missed soon enough
+            self._announce_caller.call(FarewellRequest(self.worker, why))
+        for slot in slots:
+            slot.join()
+        self._platform.close()
+        self._clear_place()
+
+    def _is_told_again(self) -> bool:
+        return not self._orders.empty() and bool(self._orders.get())
+
+    def _clear_place(self) -> None:
+        if self._spool.is_empty():
+            self._place.remove()
+            return
+        self._place.clear()
+        self._place.unlock()
+        self._say(
+            f"Results that the server does not have yet stay in {self._place.path}. "
+            f"The next worker that is started with -wd {self._place.parent} on this host delivers them."
+        )
+
+    def _deliver_leftovers(self) -> None:
+        deliver_leftovers(self._place, self._connection, self._say)
+
+
+def best_program(programs: list[Found], description: JobDescription) -> Found | None:
+    """Return the newest program that a job may be run with, or None."""
+    fitting = [
+        found
+        for found in programs
+        if found.executable.name == description.executable and is_in_range(found.version, description.versions)
+    ]
+    return max(fitting, key=lambda found: version_key(found.version), default=None)

@@ -1,0 +1,161 @@
+"""The program `cpc-worker`."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from copernicus._version import __version__
+from copernicus.errors import CopernicusError, UsageError
+from copernicus.net.bundle import find_bundle
+from copernicus.plugin import registry
+from copernicus.plugin.registry import Absent, Found
+from copernicus.worker.agent import Agent, Options
+from copernicus.worker.connection import ServerConnection
+from copernicus.worker.place import Place
+from copernicus.worker.platforms import Platform
+
+CHECK_WORDS = ("check", "doctor")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("platform", default="smp")
+@click.option(
+    "-c", "--bundle", type=click.Path(path_type=Path), help="The connection bundle (default: client.cnx in ~/.copernicus)."
+)
+@click.option("-p", "--project", help="Work for this project only.")
+@click.option("-wd", "--work-dir", type=click.Path(path_type=Path), help="Where work folders are made (default: here).")
+@click.option("-q", "--quit-after", type=click.FloatRange(min=0), metavar="MINUTES", help="End after so long without a job.")
+@click.option("-n", "--cores", type=click.IntRange(min=1), help="Use so many cores (default: all).")
+@click.option("-s", "--cores-per-job", type=click.IntRange(min=1), help="Give no job more cores than this.")
+@click.option(
+    "--time-left", metavar="SPEC", help="End in good order before this time is over: 90m, 4h, 1-12:00:00, or seconds."
+)
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@click.version_option(__version__, "--version", prog_name="cpc-worker", message="%(prog)s %(version)s")
+def command(platform: str, debug: bool, **options: Any) -> None:
+    """Runs jobs of a Copernicus server on this machine.
+
+    PLATFORM says where jobs run: "smp" (this host) or what plug-ins add. `cpc-worker check` shows what would be
+    announced, and what is missing, and ends.
+    """
+    try:
+        if platform in CHECK_WORDS:
+            check(Options(options["cores_per_job"], options["project"]), options["cores"], options["bundle"])
+        else:
+            work(platform, **options)
+    except CopernicusError as error:
+        if debug:
+            traceback.print_exc()
+        raise click.ClickException(str(error)) from None
+
+
+def work(
+    name: str,
+    bundle: Path | None,
+    project: str | None,
+    work_dir: Path | None,
+    quit_after: float | None,
+    cores: int | None,
+    cores_per_job: int | None,
+    time_left: str | None,
+) -> None:
+    """Run a worker until it is told to stop; raise `CopernicusError`."""
+    options = Options(
+        cores_per_job=cores_per_job,
+        project=project,
+        quit_after_s=None if quit_after is None else quit_after * 60,
+        time_left_s=None if time_left is None else parse_duration(time_left),
+    )
+    connection = ServerConnection(find_bundle(bundle))
+    platform = find_platform(name, cores)
+    found, absent = programs_for(platform.name)
+    agent = Agent(options, platform, found, connection, Place(work_dir), say)
+    say(f"Worker ID: {agent.worker}")
+    tell_programs(platform.name, found, absent)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _calling(agent.stop))
+    agent.run()
+
+
+def check(options: Options, cores: int | None, bundle: Path | None) -> None:
+    """Show what a worker here would announce, what is missing, and whether it would find its bundle."""
+    platform = find_platform("smp", cores)
+    found, absent = programs_for(platform.name)
+    say(f"Platform: {platform.name}, {platform.cores} cores")
+    if options.cores_per_job:
+        say(f"At most {options.cores_per_job} cores for a job")
+    tell_programs(platform.name, found, absent)
+    platform.close()
+    connection = find_bundle(bundle)
+    say(f"Server: {connection.host}:{connection.secure_port}")
+
+
+def find_platform(name: str, cores: int | None) -> Platform:
+    """Return the platform with that name; raise `UsageError` when there is none, or it cannot be loaded."""
+    entries = {entry.name: entry for entry in registry.platforms()}
+    entry = entries.get(name)
+    if entry is None:
+        raise UsageError(f"There is no platform {name!r}.", f"There are: {', '.join(sorted(entries))}.")
+    if entry.error:
+        raise UsageError(f"The platform {name} cannot be used: {entry.error}.")
+    platform: Platform = entry.loaded(cores)
+    return platform
+
+
+def programs_for(platform: str) -> tuple[list[Found], list[Absent]]:
+    """Return the executables for a platform that were found here, and what was not found."""
+    found, absent = registry.executables()
+    return [program for program in found if program.executable.platform == platform], absent
+
+
+def tell_programs(platform: str, found: list[Found], absent: list[Absent]) -> None:
+    """Print what can be run, and what cannot, and why."""
+    say(f"Available executables for platform {platform}:")
+    for program in found:
+        say(f"{program.executable.name} {program.version}")
+    if not found:
+        say("(none)")
+    if absent:
+        say("Not available:")
+    for missing in absent:
+        say(f"{missing.name}: {missing.why}")
+
+
+def parse_duration(text: str) -> float:
+    """Return seconds for "3600", "90m", "4h", "2d", "1:30:00", "1-12:00:00" (days-hours); raise `UsageError`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    if match:
+        return float(match.group(1)) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match.group(2)]
+    match = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+)(?::(\d+))?", text.strip())
+    if match:
+        days, *parts = (int(part or 0) for part in match.groups())
+        has_hours = match.group(4) is not None or match.group(1) is not None
+        hours, minutes, seconds = parts if has_hours else (0, parts[0], parts[1])
+        return float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
+    raise UsageError(f"{text!r} is not a time.", "Write it like 90m, 4h, 1:30:00 or 1-12:00:00.")
+
+
+def say(line: str) -> None:
+    """Print a line at once: people and logs follow it."""
+    click.echo(line)
+    sys.stdout.flush()
+
+
+def _calling(action: Callable[[], None]) -> Callable[[int, object], None]:
+    def handler(number: int, frame: object) -> None:
+        action()
+
+    return handler
+
+
+def main() -> None:
+    """Entry point."""
+    command(prog_name="cpc-worker")
