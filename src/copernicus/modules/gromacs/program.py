@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +17,8 @@ from copernicus.modules.gromacs.mdp import merge
 
 QUIET = ("-quiet", "-nobackup")
 THREAD_OPTIONS = frozenset({"-nt", "-ntmpi", "-ntomp"})
-JOINED = {"xtc": "trjcat", "trr": "trjcat", "edr": "eneconv", "log": ""}
+FRAME_TIME = re.compile(r"^\s*time:\s*(\S+)")
+SHORTEST_STEP_PS = 1e-4
 
 
 def grompp(gmx: str, arguments: Sequence[str]) -> NoReturn:
@@ -51,16 +55,51 @@ def join(gmx: str, arguments: Sequence[str]) -> None:
 
 def _join(gmx: str, kind: str, names: Sequence[str]) -> None:
     joined = f"joined.{kind}"
-    if not JOINED[kind]:
+    if kind == "log":
         with open(joined, "wb") as target:
             for name in names:
-                target.write(Path(name).read_bytes())
+                with open(name, "rb") as source:
+                    shutil.copyfileobj(source, target)
     elif len(names) == 1:
         os.link(names[0], joined)
+    elif kind == "edr":
+        _run(gmx, "eneconv", "-f", *_without_overlap(gmx, names), "-o", joined)
     else:
-        done = subprocess.run([gmx, *QUIET, JOINED[kind], "-f", *names, "-o", joined], stdin=subprocess.DEVNULL, check=False)
-        if done.returncode or not Path(joined).is_file():
-            raise SystemExit(done.returncode or 1)
+        _run(gmx, "trjcat", "-f", *names, "-o", joined)
+
+
+def _without_overlap(gmx: str, names: Sequence[str]) -> list[str]:
+    """Cut each energy file off before the next one begins: eneconv alone would keep that frame twice."""
+    kept: list[str] = []
+    next_start_ps = math.inf
+    for number, name in reversed(list(enumerate(names))):
+        start_ps = _first_time_ps(gmx, name)
+        if start_ps is None or start_ps >= next_start_ps:
+            continue
+        if next_start_ps < math.inf:
+            cut = f"cut_{number}.edr"
+            _run(gmx, "eneconv", "-f", name, "-e", repr(next_start_ps - SHORTEST_STEP_PS), "-o", cut)
+            name = cut
+        kept.insert(0, name)
+        next_start_ps = start_ps
+    return kept
+
+
+def _first_time_ps(gmx: str, edr: str) -> float | None:
+    """Return the time of an energy file's first frame, None when it has none."""
+    command = [gmx, *QUIET, "dump", "-e", edr]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        times = (FRAME_TIME.search(line) for line in process.stdout)
+        first = next((time for time in times if time), None)
+        process.kill()
+    return float(first.group(1)) if first else None
+
+
+def _run(gmx: str, *arguments: str) -> None:
+    done = subprocess.run([gmx, *QUIET, *arguments], stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
 
 
 def _cores() -> str:

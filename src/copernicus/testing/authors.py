@@ -1,0 +1,209 @@
+"""Module functions in plain Python: jobs described, controllers called, children that end when a test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from copernicus.blobs.hashing import hash_bytes
+from copernicus.dataflow.calls import ChildView, ControllerAnswer, ControllerCall
+from copernicus.errors import ModuleError, UnknownPath
+from copernicus.model.jobs import JobDescription
+from copernicus.plugin.evaluation import control, describe
+from copernicus.plugin.files import File, read_blobs_with
+from copernicus.plugin.module import Function, Module, functions_by_name
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_contents: dict[str, bytes] = {}
+
+
+def fake_file(name: str, content: str | bytes = "") -> File:
+    """Return a file with this name and content, which functions under test can read."""
+    data = content.encode() if isinstance(content, str) else content
+    blob = hash_bytes(data)
+    _contents[blob] = data
+    read_blobs_with(_read)
+    return File(blob, len(data), name)
+
+
+def _read(blob: str) -> bytes:
+    try:
+        return _contents[blob]
+    except KeyError:
+        raise UnknownPath(f"There is no fake file with the hash {blob}.") from None
+
+
+def call_command(function: Function[P, R], /, *arguments: P.args, **inputs: P.kwargs) -> JobDescription:
+    """Return the job of a command for these inputs; raise whatever its code raises."""
+    return describe(function, _dumped(function, function.signature.bind(arguments, inputs, "call_command", function.name)))
+
+
+def _dumped(function: Function[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the engine would hand over: given values and the defaults of the others, as plain JSON."""
+    values = {one.name: one.default for one in function.schema.inputs if one.default is not None}
+    for name, value in given.items():
+        shape = function.signature.input_shapes.get(name)
+        if shape is None:
+            raise ModuleError(f"{function.name} has no input {name!r}.")
+        values[name] = shape.dump(value, name)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass
+class FakeChild:
+    """A child of a fake instance: what its controller asked for, and what a test made of it."""
+
+    name: str
+    function: str
+    inputs: dict[str, Any] = field(default_factory=dict)
+    connections: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    runs: int = 0
+    is_done: bool = False
+    held: str = ""
+    error: str = ""
+    core_s: float = 0.0
+    news: set[str] = field(default_factory=set)
+
+    def view(self) -> ChildView:
+        """The child as the controller sees it."""
+        return ChildView(
+            name=self.name, function=self.function, outputs=dict(self.outputs), runs=self.runs,
+            is_running=not (self.is_done or self.held or self.error), is_done=self.is_done, is_held=bool(self.held),
+            error=self.error, core_s=self.core_s, has_ended="ended" in self.news, was_updated="updated" in self.news,
+            has_failed="failed" in self.news,
+        )  # fmt: skip
+
+
+class FakeInstance(Generic[R]):
+    """An instance of a controller, in memory: answers are applied as the engine would, children do what the test says.
+
+    `modules` are those whose functions the controller finds by name. All values are plain JSON (see `model.values`);
+    `out` and `state` give them as the controller's dataclasses.
+    """
+
+    def __init__(self, function: Function[..., R], /, *, modules: Sequence[Module] = (), seed: int = 1, **inputs: Any) -> None:
+        self._function = function
+        self._functions = functions_by_name(modules)
+        self._seed = seed
+        self._sequence = 0
+        self.inputs = _dumped(function, inputs)
+        self.changed = set(self.inputs)
+        self.outputs: dict[str, Any] = {}
+        self.state_values: dict[str, Any] = {}
+        self.children: dict[str, FakeChild] = {}
+        self.note = ""
+        self.warning = ""
+        self.error = ""
+
+    @property
+    def out(self) -> R:
+        """Its outputs."""
+        out: R = self._function.signature.out.load_record(self.outputs)
+        return out
+
+    @property
+    def state(self) -> Any:
+        """Its memory."""
+        shape = self._function.signature.state
+        return shape.load_record(self.state_values) if shape is not None else None
+
+    def set(self, **inputs: Any) -> None:
+        """Change inputs; None takes a value away."""
+        dumped = _dumped(self._function, inputs)
+        for name in inputs:
+            if dumped.get(name) != self.inputs.get(name):
+                self.changed.add(name)
+        self.inputs = {**{name: value for name, value in self.inputs.items() if name not in inputs}, **dumped}
+
+    def end(self, name: str, **outputs: Any) -> None:
+        """Let a child end with these outputs (Python values, checked where its function is known)."""
+        child = self._child(name)
+        function = self._functions.get(child.function)
+        for output, value in outputs.items():
+            shape = function.signature.out.members.get(output) if function is not None else None
+            if function is not None and shape is None:
+                raise ModuleError(f"{child.function} has no output {output!r}.")
+            child.outputs[output] = shape.dump(value, output) if shape is not None else _plain(value)
+        child.runs += 1
+        child.is_done, child.error = True, ""
+        child.news |= {"ended", "updated"} if outputs else {"ended"}
+
+    def fail(self, name: str, error: str) -> None:
+        """Let a child fail."""
+        child = self._child(name)
+        child.is_done, child.error = False, error
+        child.news.add("failed")
+
+    def call(self) -> ControllerAnswer:
+        """Call the controller for all that is newer than the last call had seen, and apply what it answers.
+
+        Raises whatever its code raises; then nothing is applied, and the next call sees the same again.
+        """
+        answer = control(self._functions, self._function, self.request())
+        self._sequence += 1
+        self.changed.clear()
+        for child in self.children.values():
+            child.news.clear()
+        self._apply(answer)
+        return answer
+
+    def request(self) -> ControllerCall:
+        """Return the call that would be made now."""
+        return ControllerCall(
+            instance=1, function=self._function.name, seen=self._sequence, seed=self._seed + self._sequence,
+            inputs=dict(self.inputs), changed=sorted(self.changed), outputs=dict(self.outputs),
+            state=dict(self.state_values), children=[child.view() for child in self.children.values()],
+            spent_core_s=sum(child.core_s for child in self.children.values()),
+        )  # fmt: skip
+
+    def _child(self, name: str) -> FakeChild:
+        if name not in self.children:
+            raise UnknownPath(f"There is no child {name}; there are {', '.join(self.children) or 'none'}.")
+        return self.children[name]
+
+    def _apply(self, answer: ControllerAnswer) -> None:
+        _write(self.outputs, answer.outputs)
+        _write(self.state_values, answer.state)
+        for name in answer.removes:
+            self.children.pop(name, None)
+        for start in answer.starts:
+            child = self.children.setdefault(start.name, FakeChild(start.name, start.function))
+            _give(child, start.inputs, start.connections)
+        for change in answer.sets:
+            _give(self._child(change.name), change.inputs, change.connections)
+        for hold in answer.holds:
+            self._child(hold.name).held = hold.why
+        for name in answer.resumes:
+            self._child(name).held = ""
+        self.note = self.note if answer.note is None else answer.note
+        self.warning = self.warning if answer.warning is None else answer.warning
+
+
+def _give(child: FakeChild, inputs: Mapping[str, Any], connections: Mapping[str, str]) -> None:
+    before = dict(child.inputs), dict(child.connections)
+    _write(child.inputs, inputs)
+    for name in inputs:
+        child.connections.pop(name, None)
+    child.connections.update(connections)
+    if (child.inputs, child.connections) != before:
+        child.is_done, child.error = False, ""
+
+
+def _write(values: dict[str, Any], written: Mapping[str, Any]) -> None:
+    for name, value in written.items():
+        if value is None:
+            values.pop(name, None)
+        else:
+            values[name] = value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, File):
+        return {"blob": value.blob, "size": value.size, "name": value.name}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
