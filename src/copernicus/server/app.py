@@ -1,1 +1,222 @@
 """The composition root: the one file that knows everyone."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import os
+import socket
+import ssl
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from copernicus._version import __version__
+from copernicus.blobs.folder import BlobFolder
+from copernicus.config.places import ServerPlaces
+from copernicus.config.running import FolderLock
+from copernicus.config.settings import ServerSettings
+from copernicus.errors import CopernicusError, Unavailable
+from copernicus.net.keys import KeyFolder
+from copernicus.net.tls import fingerprint, server_client_port_context, server_secure_port_context
+from copernicus.server.access.door import Door
+from copernicus.server.dispatch.dispatch import Dispatch
+from copernicus.server.http.calls import About, Rooms
+from copernicus.server.http.files import Files
+from copernicus.server.http.server import HttpServer
+from copernicus.server.projects.pool import Pool
+from copernicus.server.projects.service import Projects
+from copernicus.server.storage.abc import ProjectRow, Unit
+from copernicus.server.storage.sqlite.access import SqliteAccessStore
+from copernicus.server.storage.sqlite.book import SqliteBook
+
+BOOK_NAME, BLOBS_NAME = "book.sqlite", "blobs"
+RECOVERY_PAUSE_S = 1.0
+RENEWAL_S = 6 * 3600.0
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """One server: made, `start`ed, `stop`ped, in one event loop. Both ports are open when `start` returns.
+
+    Raise `SettingsError` when the folder is in use or its settings, keys or ports cannot be used, `CorruptData` when what
+    is stored is damaged.
+    """
+
+    def __init__(self, folder: Path, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._places = ServerPlaces(folder)
+        self._lock = FolderLock(folder)
+        self._project_lock: FolderLock | None = None
+        self._run_dir = Path(settings.run_dir)
+        self._keys = KeyFolder(self._places.keys)
+        self._refusal: CopernicusError | None = Unavailable("The server is starting.", "Try again.")
+        self._recovery: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._contexts: list[ssl.SSLContext] = []
+
+    async def start(self) -> None:
+        """Read what is stored, go on where it was left, and open both ports."""
+        self._keys.check()
+        self._keys.renew_server_certificate(self._settings.certificate_names, _now())
+        if self._run_dir.exists():
+            self._claim()
+        self._build()
+        self._dispatch.load()
+        await self._projects.open()
+        await self._store.submit(Unit())
+        self._refusal = None
+        await self._listen()
+        self._tasks = [asyncio.create_task(self._watch_workers()), asyncio.create_task(self._watch_certificate())]
+        _log.info("server %s listens on ports %d and %d", __version__, *self._ports)
+
+    async def stop(self) -> None:
+        """Answer who waits, finish what is under way, close everything."""
+        self._refusal = Unavailable("The server is stopping.", "Try again when it is back.")
+        for task in (*self._tasks, self._recovery):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        self._dispatch.close()
+        await self._http.close()
+        await self._projects.close()
+        with suppress(CopernicusError):
+            await self._store.submit(Unit())
+        self._store.close()
+        self._access.close()
+        self._files.close()
+        if self._project_lock is not None:
+            self._project_lock.release()
+        self._lock.release()
+        _log.info("server stopped")
+
+    def _build(self) -> None:
+        """Make every room and tell each what it needs of the others."""
+        settings = self._settings
+        self._access = SqliteAccessStore(self._places.access)
+        self._store = SqliteBook(self._run_dir / BOOK_NAME, self._claim)
+        blobs = BlobFolder(self._run_dir / BLOBS_NAME, reserve_bytes=settings.disk_reserve_bytes)
+        self._dispatch = Dispatch(
+            store=self._store,
+            names=self._names,
+            name_of=self._name_of,
+            has_blob=blobs.has,
+            clock=time.time,
+            monotonic=time.monotonic,
+            heartbeat_s=settings.heartbeat_time,
+        )
+        size = settings.server_cores or os.cpu_count() or 1
+        pool = Pool(size, blobs.root, os.pathsep.join(settings.import_path))
+        self._projects = Projects(store=self._store, jobs=self._dispatch.jobs, blobs=blobs, pool=pool, clock=time.time)
+        self._dispatch.ends = self._projects
+        self._dispatch.when_broken = self._recover_from
+        self._store.when_refused(self._recover_from)
+        self._files = Files(blobs, settings.blob_limit_bytes)
+        rooms = Rooms(
+            store=self._store,
+            access=self._access,
+            door=Door(self._access),
+            projects=self._projects,
+            dispatch=self._dispatch,
+            files=self._files,
+            about=self._about(),
+            refusal=lambda: self._refusal,
+        )
+        self._http = HttpServer(rooms, settings.message_limit_bytes)
+
+    # The job book is loaded before the projects are: until then there is nobody to ask.
+
+    def _names(self) -> list[ProjectRow]:
+        return self._projects.names()
+
+    def _name_of(self, project: str) -> str:
+        return self._projects.name_of(project)
+
+    def _about(self) -> About:
+        authority = self._keys.authority()
+        return About(
+            hostname=self._settings.server_fqdn or socket.gethostname(),
+            authority=authority,
+            fingerprint=fingerprint(authority),
+            version=__version__,
+            client_port=self._settings.client_secure_port,
+            secure_port=self._settings.server_secure_port,
+            started_at=time.time(),
+        )
+
+    @property
+    def _ports(self) -> tuple[int, int]:
+        return self._settings.client_secure_port, self._settings.server_secure_port
+
+    def _claim(self) -> None:
+        """Keep a second server out of PROJECT_DIR; made by the first project, it can only be claimed then."""
+        if self._project_lock is None:
+            self._project_lock = FolderLock(self._run_dir)
+
+    async def _listen(self) -> None:
+        host = self._settings.listen_host
+        certificate, key = self._keys.server_certificate, self._keys.server_key
+        for_clients = server_client_port_context(certificate, key)
+        for_bundles = server_secure_port_context(certificate, key, self._keys.authority())
+        self._contexts = [for_clients, for_bundles]
+        client_port, secure_port = self._ports
+        await self._http.listen(host, secure_port, for_bundles, is_secure_port=True)
+        await self._http.listen(host, client_port, for_clients, is_secure_port=False)
+
+    # --- while it runs
+
+    def _recover_from(self, error: Exception) -> None:
+        """The disk refused something, or a decision broke off: what is in memory counts no more."""
+        if self._recovery is not None and not self._recovery.done():
+            return
+        _log.error("memory is thrown away and read again: %s", error, exc_info=not isinstance(error, CopernicusError))
+        fault = Unavailable("The server is recovering from a fault.", "Try again.")
+        self._refusal = error if isinstance(error, Unavailable) else fault
+        self._recovery = asyncio.get_running_loop().create_task(self._recover())
+
+    async def _recover(self) -> None:
+        while True:
+            try:
+                await self._store.recover()
+                self._dispatch.load()
+                self._projects.reopen()
+                await self._store.submit(Unit())
+                break
+            except CopernicusError as error:
+                _log.warning("not recovered yet: %s", error)
+                if isinstance(error, Unavailable):
+                    self._refusal = error
+            except Exception:
+                _log.exception("not recovered yet")
+            await asyncio.sleep(RECOVERY_PAUSE_S)
+        self._refusal = None
+        _log.info("recovered")
+
+    async def _watch_workers(self) -> None:
+        tick_s = max(0.1, self._settings.heartbeat_time / 20)
+        while True:
+            await asyncio.sleep(tick_s)
+            if self._refusal is None:
+                try:
+                    self._dispatch.tick()
+                except Exception:
+                    _log.exception("looking after the workers failed")
+
+    async def _watch_certificate(self) -> None:
+        """Renew the server's certificate in time, without dropping a connection."""
+        while True:
+            await asyncio.sleep(RENEWAL_S)
+            try:
+                if self._keys.renew_server_certificate(self._settings.certificate_names, _now()):
+                    # A wrong key would break the live contexts: the new pair is tried in a fresh one first.
+                    server_client_port_context(self._keys.server_certificate, self._keys.server_key)
+                    for context in self._contexts:
+                        context.load_cert_chain(self._keys.server_certificate, self._keys.server_key)
+            except Exception:
+                _log.exception("the certificate could not be renewed")
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -74,13 +74,14 @@ def _checksum(data: bytes, *place: object) -> bytes:
 class SqliteBook:
     """A `BookStore` in one file, made (with its folder, mode 0700) by the first unit that changes something.
 
-    One connection in the writer's thread writes and checkpoints; a second one, in the event loop, only reads.
-    Reading raises `CorruptData` when a row does not match its checksum.
+    One connection in the writer's thread writes and checkpoints; a second one, in the event loop, only reads. `claim` is
+    called before the file is made; it raises `CopernicusError` when somebody else uses the folder. Reading raises
+    `CorruptData` when a row does not match its checksum.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, claim: Callable[[], None] = lambda: None) -> None:
         check_sqlite()
-        self.path = path
+        self.path, self._claim = path, claim
         self._writer: apsw.Connection | None = None
         self._reader: apsw.Connection | None = None
         self._pruned_at = 0.0
@@ -129,6 +130,7 @@ class SqliteBook:
             return
         with database_errors(self.path):
             if self._writer is None:
+                self._claim()
                 self._writer = open_database(self.path, MIGRATIONS)
             execute = self._writer.execute
             execute("BEGIN IMMEDIATE")

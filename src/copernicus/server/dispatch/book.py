@@ -1,0 +1,208 @@
+"""The job book in memory: every open job, a line for each ended one, and the queue that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import msgspec
+from msgspec.structs import replace
+
+from copernicus.model.jobs import OPEN_STATES, JobDescription, JobState
+from copernicus.server.dispatch.outcomes import LOST_WORKERS_ALONE
+from copernicus.server.scheduling.queue import Queue, Waiting
+from copernicus.server.scheduling.shapes import Shape
+from copernicus.server.storage.abc import BookStore, JobRecord, PutJob, Unit
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """What is kept in memory of an ended job; the rest is read from the store."""
+
+    project: str
+    key: str
+    state: JobState
+
+
+class Jobs:
+    """The `JobBook`. Every change goes through `put`, which keeps queue, counts and running cores in step.
+
+    `when_queued` is called with an executable that a job waits for now; `clock` is the wall clock.
+    """
+
+    def __init__(self, store: BookStore, clock: Callable[[], float]) -> None:
+        self._store, self._clock = store, clock
+        self.when_queued: Callable[[str], None] = lambda executable: None
+        self.clear_all()
+
+    def clear_all(self) -> None:
+        """Forget everything."""
+        self.queue = Queue()
+        self.running_cores: dict[str, int] = {}
+        self._open: dict[int, JobRecord] = {}
+        self._ended: dict[int, Line] = {}
+        self._settling: dict[int, JobRecord] = {}
+        self._by_key: dict[str, dict[str, int]] = {}
+        self._counts: dict[str, dict[str, int]] = {}
+        self._last = 0
+
+    def load(self) -> None:
+        """Read the store's jobs anew."""
+        self.clear_all()
+        self._last = self._store.last_job()
+        for job in self._store.jobs():
+            self._by_key.setdefault(job.project, {})[job.key] = job.id
+            self._follow(None, job)
+            self._last = max(self._last, job.id)
+        self._settling.clear()
+
+    # --- looking
+
+    def get(self, job: int) -> JobRecord | None:
+        """The record of an open job, or None."""
+        return self._open.get(job)
+
+    def record(self, job: int) -> JobRecord | None:
+        """The record of any job, or None."""
+        found = self._open.get(job) or self._settling.get(job)
+        if found is None and job in self._ended:
+            found = self._store.job(job)
+        return found
+
+    def find(self, project: str, key: str) -> JobRecord | None:
+        """See `JobBook.find`."""
+        number = self._by_key.get(project, {}).get(key)
+        return None if number is None else self.record(number)
+
+    def open_jobs(self) -> Iterable[JobRecord]:
+        """All jobs that are blocked, queued or leased."""
+        return self._open.values()
+
+    def ended_jobs(self, project: str = "") -> Iterator[JobRecord]:
+        """The ended jobs (of one project), read from the store."""
+        for number, line in self._ended.items():
+            if not project or line.project == project:
+                found = self.record(number)
+                if found is not None:
+                    yield found
+
+    def counts(self, project: str) -> dict[str, int]:
+        """How many jobs of a project are in which state."""
+        return {state: count for state, count in self._counts.get(project, {}).items() if count}
+
+    def waiting(self, job: JobRecord) -> Waiting:
+        """A job as the queue sees it."""
+        resources = job.description.resources
+        limits = [limit for limit in (resources.cores_max, job.cores_max) if limit is not None]
+        shape = Shape(
+            project=job.project,
+            executable=job.description.executable,
+            versions=job.description.versions,
+            cores_min=resources.cores_min,
+            memory_bytes=resources.memory_bytes or 0,
+            gpus=resources.gpus,
+            is_alone=job.lost_workers >= LOST_WORKERS_ALONE,
+        )
+        return Waiting(job.id, shape, job.description.priority, bool(job.checkpoint), min(limits) if limits else None)
+
+    # --- changing
+
+    def put(self, unit: Unit, job: JobRecord) -> None:
+        """Make `job` what stands in the book, in memory at once and durable with `unit`."""
+        unit.add(PutJob(job))
+        before = self._open.get(job.id)
+        if before is None and (line := self._ended.pop(job.id, None)) is not None:
+            self._counts[line.project][line.state] -= 1
+        self._follow(before, job)
+        if job.state not in OPEN_STATES:
+            unit.then(partial(self._settled, job))
+
+    def _follow(self, before: JobRecord | None, job: JobRecord) -> None:
+        if before is not None:
+            self._counts[before.project][before.state] -= 1
+            if before.state == "leased":
+                self.running_cores[before.project] -= before.cores
+            elif before.state == "queued":
+                self.queue.remove(before.id)
+        counts = self._counts.setdefault(job.project, {})
+        counts[job.state] = counts.get(job.state, 0) + 1
+        if job.state not in OPEN_STATES:
+            self._open.pop(job.id, None)
+            self._settling[job.id] = job
+            self._ended[job.id] = Line(job.project, job.key, job.state)
+            return
+        self._open[job.id] = job
+        if job.state == "leased":
+            self.running_cores[job.project] = self.running_cores.get(job.project, 0) + job.cores
+        elif job.state == "queued":
+            self.queue.add(self.waiting(job))
+            self.when_queued(job.description.executable)
+
+    def _settled(self, job: JobRecord) -> None:
+        if self._settling.get(job.id) is job:
+            del self._settling[job.id]
+
+    # --- what the projects' room asks (`JobBook`)
+
+    def want(
+        self,
+        unit: Unit,
+        project: str,
+        instance: int,
+        path: str,
+        key: str,
+        description: JobDescription,
+        why_blocked: str,
+    ) -> int:
+        """See `JobBook.want`."""
+        state: JobState = "blocked" if why_blocked else "queued"
+        job = self.find(project, key)
+        if job is None:
+            self._last += 1
+            self._by_key.setdefault(project, {})[key] = self._last
+            self.put(unit, JobRecord(
+                id=self._last, project=project, instance=instance, path=path, key=key, description=description,
+                state=state, created_at=self._clock(), why=why_blocked,
+            ))  # fmt: skip
+            return self._last
+        wanted = replace(job, path=path, instance=instance, description=description)
+        if job.state == "leased":
+            wanted = replace(wanted, is_superseded=False)
+        elif job.state in ("blocked", "queued", "cancelled"):
+            wanted = replace(wanted, state=state, why=why_blocked)
+        if wanted != job and (job.state in OPEN_STATES or job.state == "cancelled"):
+            self.put(unit, wanted)
+        return job.id
+
+    def block(self, unit: Unit, project: str, key: str, why: str) -> None:
+        """See `JobBook.block`."""
+        job = self.find(project, key)
+        if job is not None and job.state in ("blocked", "queued"):
+            wanted = replace(job, state="blocked" if why else "queued", why=why)
+            if wanted != job:
+                self.put(unit, wanted)
+
+    def supersede(self, unit: Unit, project: str, key: str) -> None:
+        """See `JobBook.supersede`."""
+        job = self.find(project, key)
+        if job is None or job.is_superseded:
+            return
+        if job.state == "leased":
+            self.put(unit, replace(job, is_superseded=True))
+        elif job.state in ("blocked", "queued"):
+            self.put(unit, replace(job, state="cancelled", why=""))
+
+    def clear(self, unit: Unit, project: str, key: str) -> None:
+        """See `JobBook.clear`."""
+        job = self.find(project, key)
+        if job is not None and job.state == "failed":
+            self.put(unit, replace(job, state="queued", why="", program_failures=0, lost_workers=0))
+
+    def forget(self, unit: Unit, project: str) -> None:
+        """See `JobBook.forget`. The rows go with `DropProject`; workers are told to stop when they next report a beat."""
+        for number in self._by_key.pop(project, {}).values():
+            self._open.pop(number, None)
+            self._ended.pop(number, None)
+            self._settling.pop(number, None)
+            self.queue.remove(number)
+        self._counts.pop(project, None)
+        self.running_cores.pop(project, None)

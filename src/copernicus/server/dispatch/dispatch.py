@@ -1,0 +1,307 @@
+"""Dispatch: what workers say, and what follows: leases, heartbeats, reports, loss. Decided at once, answered when durable."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from copernicus.errors import UsageError
+from copernicus.model.jobs import LeasedJob, Report
+from copernicus.server.access.identity import Identity
+from copernicus.server.dispatch import outcomes
+from copernicus.server.dispatch.polls import Poll, Polls
+from copernicus.server.dispatch.views import JobViews, Names
+from copernicus.server.dispatch.workers import Worker, Workers
+from copernicus.server.scheduling.matching import match
+from copernicus.server.storage.abc import BookStore, JobEnds, JobRecord, RememberAnswer, Unit
+from copernicus.wire import messages as m
+
+MOST_JOBS = 256
+INLINE_LIMIT_BYTES = 64 * 1024
+LOST_KEPT_S = 600.0
+_FILE_KINDS = ("file", "files")
+_log = logging.getLogger(__name__)
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What is remembered of the answer to an exchange; the jobs themselves stand in the book."""
+
+    leases: list[tuple[int, int]]
+    verdicts: list[m.Verdict]
+
+
+class Dispatch:
+    """Leases of one server. Belongs to one event loop; every method decides without waiting and answers when durable.
+
+    `ends` (the projects' room) is set before the first request; `has_blob` says whether a whole blob is here; `names`
+    lists the projects, `name_of` gives the name of one; `when_broken` is called when a decision failed half-way: memory
+    is then to be read again from the store.
+    """
+
+    ends: JobEnds
+
+    def __init__(
+        self,
+        *,
+        store: BookStore,
+        names: Names,
+        name_of: Callable[[str], str],
+        has_blob: Callable[[str], bool],
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        heartbeat_s: float = 120.0,
+    ) -> None:
+        self._store, self._has_blob, self._name_of = store, has_blob, name_of
+        self._clock, self._monotonic = clock, monotonic
+        self.heartbeat_s = heartbeat_s
+        self.workers = Workers(monotonic, heartbeat_s)
+        self.jobs = JobViews(store, self.workers, names, clock, monotonic)
+        self.jobs.when_queued = self._queued
+        self.when_broken: Callable[[Exception], None] = lambda error: None
+        self._polls = Polls()
+        self._awaited: set[str] = set()
+        self._ticked_at = monotonic()
+
+    def load(self) -> None:
+        """Read the job book from the store, at the start and after a refusal. Leases get their whole time again."""
+        self._polls.end_all()
+        for worker in self.workers:
+            worker.leases.clear()
+        self.jobs.load()
+        for job in self.jobs.open_jobs():
+            if job.state == "leased":
+                self.workers.restore(job, is_alone=job.lost_workers >= outcomes.LOST_WORKERS_ALONE)
+        self.workers.renew_all()
+
+    def close(self) -> None:
+        """Answer all who wait."""
+        self._polls.end_all()
+
+    # --- what workers say
+
+    def announce(self, request: m.AnnounceRequest, identity: Identity) -> m.AnnounceReply:
+        """A worker introduces itself. Raise `NotAllowed` when its id came with another bundle, `UsageError` for nonsense."""
+        offer = request.offer
+        if not offer.worker or offer.cores < 1 or (offer.cores_per_job is not None and offer.cores_per_job < 1):
+            raise UsageError("A worker must have an id and at least one core.")
+        worker = self.workers.heard(offer.worker, identity.key)
+        if worker.offer != offer:
+            _log.info("worker %s on %s: %d cores, %s", offer.worker, offer.hostname, offer.cores, _programs(offer.executables))
+        worker.offer, worker.projects = offer, identity.projects
+        return m.AnnounceReply(self.heartbeat_s, INLINE_LIMIT_BYTES)
+
+    async def exchange(
+        self, request: m.ExchangeRequest, identity: Identity, is_open: Callable[[], bool] = lambda: True
+    ) -> m.ExchangeReply:
+        """Take reports and give jobs, in one unit; without either, wait for a job up to `wait_s` (see the message).
+
+        `is_open` says whether the worker's connection still stands. Raise `NotAllowed`, `NoSpace`, `Unavailable`.
+        """
+        worker = self.workers.heard(request.worker, identity.key)
+        remembered = self._store.answer(request.request_id, identity.key) if request.request_id else None
+        if remembered is not None:
+            reply = self._again(worker, msgspec.json.decode(remembered, type=_Answer))
+            await self._store.submit(Unit())
+            return reply
+        unit = Unit()
+        with self._deciding():
+            verdicts = [self._accept(unit, worker, report) for report in request.reports]
+            reply = self._reply(unit, worker, request, verdicts)
+        if request.reports or reply.jobs or reply.is_unknown_worker or request.wait_s <= 0:
+            await self._store.submit(unit)
+            return reply
+        return await self._wait(worker, request, is_open)
+
+    async def heartbeat(self, request: m.HeartbeatRequest, identity: Identity) -> m.HeartbeatReply:
+        """Renew leases; the answer names the jobs that the worker shall stop. Nothing of this is stored."""
+        worker = self.workers.heard(request.worker, identity.key)
+        stop = []
+        for beat in request.beats:
+            is_current = self.workers.beat(worker, beat.job, beat.attempt, beat.progress)
+            job = self.jobs.get(beat.job)
+            if not is_current or job is None or job.is_superseded:
+                stop.append(beat.job)
+        if stop:
+            await self._store.submit(Unit())  # a job is not stopped for a change that may not come to be
+        return m.HeartbeatReply(stop, self.heartbeat_s, is_unknown_worker=worker.offer is None)
+
+    async def farewell(self, request: m.FarewellRequest, identity: Identity) -> m.Done:
+        """A worker ends: what it still had goes back to the queue, and that counts against nobody."""
+        worker = self.workers.heard(request.worker, identity.key)
+        unit = Unit()
+        with self._deciding():
+            for job in self._leased_to(worker):
+                self._end(unit, job, outcomes.Ended(outcomes.interrupted(job, self._clock(), "worker left")), {})
+        _log.info("worker %s on %s left: %s", worker.name, worker.hostname, request.why or "no reason given")
+        self.workers.drop(worker.name)
+        await self._store.submit(unit)
+        return m.Done()
+
+    # --- silence
+
+    def tick(self) -> None:
+        """Called every few seconds: put the jobs of silent workers back. After a pause of this very process, wait first."""
+        now = self._monotonic()
+        pause_s, self._ticked_at = now - self._ticked_at, now
+        if pause_s > self.heartbeat_s / 2:
+            _log.warning("the server stood still for %.0f s; every lease gets its whole time again", pause_s)
+            self.workers.renew_all()
+            return
+        unit = Unit()
+        with self._deciding():
+            for worker in self.workers.silent():
+                _log.warning("worker %s on %s is lost, with %d jobs", worker.name, worker.hostname, len(worker.leases))
+                worker.is_lost = True
+                for job in self._leased_to(worker):
+                    self._end(unit, job, outcomes.lost(job, self._clock(), self.heartbeat_s), {})
+            for worker, number in self.workers.unclaimed():
+                if (unclaimed := self.jobs.get(number)) is not None:
+                    _log.warning("worker %s does not have job %d", worker.name, number)
+                    again = outcomes.interrupted(unclaimed, self._clock(), "not claimed")
+                    self._end(unit, unclaimed, outcomes.Ended(again), {})
+        self.workers.drop_long_lost(LOST_KEPT_S)
+        if unit.changes:
+            self._store.submit(unit)
+
+    # --- inside
+
+    @contextmanager
+    def _deciding(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.when_broken(error)
+            raise
+
+    def _leased_to(self, worker: Worker) -> list[JobRecord]:
+        jobs = (self.jobs.get(number) for number in worker.leases)
+        return [job for job in jobs if job is not None]
+
+    def _accept(self, unit: Unit, worker: Worker, report: Report) -> m.Verdict:
+        job = self.jobs.get(report.job)
+        if job is None or job.state != "leased" or job.attempt != report.attempt or job.worker != worker.name:
+            return m.Verdict(report.job, report.attempt, "stale")
+        missing = self._missing_blob(job, report)
+        if missing:
+            return m.Verdict(report.job, report.attempt, "refused", f"The file {missing} has not been received.")
+        self._end(unit, job, outcomes.reported(job, report, self._clock()), report.outputs)
+        return m.Verdict(report.job, report.attempt, "accepted")
+
+    def _end(self, unit: Unit, before: JobRecord, ended: outcomes.Ended, outputs: dict[str, Any]) -> None:
+        """The current attempt of `before` is over: the book, and the project that the job belongs to, follow."""
+        self.workers.release(before)
+        job = ended.job
+        self.jobs.put(unit, job)
+        if job.state == "done":
+            refusal = self.ends.job_finished(unit, job, outputs, outcomes.spent_core_s(job))
+            if refusal:
+                self.jobs.put(unit, msgspec.structs.replace(job, state="failed", why=refusal))
+        elif job.state == "failed":
+            self.ends.job_failed(unit, job, ended.error, outcomes.spent_core_s(job))
+
+    def _missing_blob(self, job: JobRecord, report: Report) -> str:
+        """The first file that the report speaks of and that is not here, "" when all are."""
+        blobs = [staged.file.blob for staged in report.checkpoint]
+        for name, output in job.description.outputs.items():
+            value = report.outputs.get(name)
+            if output.kind in _FILE_KINDS and value is not None:
+                files = value if isinstance(value, list) else [value]
+                blobs += [str(file.get("blob", "")) if isinstance(file, Mapping) else "" for file in files]
+        return next((blob or "without a name" for blob in blobs if not blob or not self._has_blob(blob)), "")
+
+    def _reply(self, unit: Unit, worker: Worker, request: m.ExchangeRequest, verdicts: list[m.Verdict]) -> m.ExchangeReply:
+        """Give jobs for what is free, and remember the answer when it has an effect."""
+        jobs = self._give(unit, worker, request)
+        if unit.changes and request.request_id:
+            answer = _Answer([(job.job, job.attempt) for job in jobs], verdicts)
+            unit.add(RememberAnswer(request.request_id, worker.bundle, msgspec.json.encode(answer), self._clock()))
+        return m.ExchangeReply(jobs, [], verdicts, is_unknown_worker=worker.offer is None)
+
+    def _give(self, unit: Unit, worker: Worker, request: m.ExchangeRequest) -> list[LeasedJob]:
+        if worker.offer is None or request.free_cores < 1 or request.most_jobs < 1 or not len(self.jobs.queue):
+            return []
+        view = worker.view(self.jobs.reach(worker), request.free_cores)
+        if view is None:
+            return []
+        given, now = list[LeasedJob](), self._clock()
+        for assignment in match(self.jobs.queue, view, min(request.most_jobs, MOST_JOBS), self.jobs.running_cores):
+            job = self.jobs.get(assignment.job)
+            if job is None:
+                continue
+            leased = outcomes.leased(job, worker.name, worker.hostname, worker.bundle, assignment.cores, now)
+            self.jobs.put(unit, leased)
+            self.workers.lease(worker, leased, is_alone=job.lost_workers >= outcomes.LOST_WORKERS_ALONE)
+            given.append(self._leased_job(leased))
+        return given
+
+    def _leased_job(self, job: JobRecord) -> LeasedJob:
+        return LeasedJob(job.id, job.attempt, self._name_of(job.project), job.path, job.description, job.cores, job.checkpoint)
+
+    def _again(self, worker: Worker, answer: _Answer) -> m.ExchangeReply:
+        """The same answer once more; what was given then and is over since is left out."""
+        current = []
+        for number, attempt in answer.leases:
+            job = self.jobs.get(number)
+            if job is not None and job.state == "leased" and job.attempt == attempt and job.worker == worker.name:
+                current.append(self._leased_job(job))
+        return m.ExchangeReply(current, [], answer.verdicts, is_unknown_worker=worker.offer is None)
+
+    # --- long polls
+
+    async def _wait(self, worker: Worker, request: m.ExchangeRequest, is_open: Callable[[], bool]) -> m.ExchangeReply:
+        loop = asyncio.get_running_loop()
+        poll = Poll(worker, request, loop.create_future(), is_open)
+        self._polls.add(poll)
+        timer = loop.call_later(min(request.wait_s, self.heartbeat_s / 2), self._polls.end, poll)
+        try:
+            return await poll.future
+        finally:
+            timer.cancel()
+            self._polls.remove(poll)
+
+    def _queued(self, executable: str) -> None:
+        """A job waits for `executable`: see to the polls, once, after the request in hand has been served."""
+        if not len(self._polls):
+            return
+        if not self._awaited:
+            asyncio.get_running_loop().call_soon(self._serve_polls)
+        self._awaited.add(executable)
+
+    def _serve_polls(self) -> None:
+        awaited, self._awaited = self._awaited, set()
+        for executable in awaited:
+            for poll in self._polls.for_executable(executable):
+                if not any(self.jobs.queue.lanes(executable)):
+                    break
+                if poll.is_open():
+                    self._serve(poll)
+                else:
+                    self._polls.remove(poll)
+
+    def _serve(self, poll: Poll) -> None:
+        unit = Unit()
+        with self._deciding():
+            reply = self._reply(unit, poll.worker, poll.request, [])
+        if reply.jobs:
+            self._polls.remove(poll)
+            self._store.submit(unit).add_done_callback(partial(_answer, poll, reply))
+
+
+def _answer(poll: Poll, reply: m.ExchangeReply, durable: asyncio.Future[None]) -> None:
+    if poll.future.done():
+        return
+    error = durable.exception()
+    if error is None:
+        poll.future.set_result(reply)
+    else:
+        poll.future.set_exception(error)
+
+
+def _programs(executables: Any) -> str:
+    return ", ".join(f"{executable.name} {executable.version}".rstrip() for executable in executables) or "no programs"

@@ -1,0 +1,160 @@
+"""What becomes of a job when an attempt begins or ends: plain functions from record to record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from copernicus.model.jobs import JobState, Report, StagedFile
+from copernicus.server.storage.abc import AttemptRow, JobRecord
+
+MOST_PROGRAM_FAILURES = 4
+"""So many attempts in a row that failed without a newer checkpoint end a job."""
+LOST_WORKERS_ALONE, LOST_WORKERS_POISON = 2, 3
+"""After so many lost workers a job gets a worker to itself; after so many it fails."""
+LAST_LINES = 50
+_TAIL_BYTES = 16 * 1024
+_ATTEMPTS_WITH_OUTPUT = 5
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a job stands after an attempt has ended. `error` is set when it failed."""
+
+    job: JobRecord
+    error: str = ""
+
+
+def leased(job: JobRecord, worker: str, hostname: str, bundle: str, cores: int, now: float) -> JobRecord:
+    """The next attempt begins."""
+    attempt = job.attempt + 1
+    row = AttemptRow(attempt, worker, hostname, started_at=now, cores=cores)
+    return replace(
+        job, state="leased", why="", attempt=attempt, worker=worker, bundle=bundle, cores=cores,
+        attempts=(*_without_output(job.attempts), row),
+    )  # fmt: skip
+
+
+def reported(job: JobRecord, report: Report, now: float) -> Ended:
+    """The current attempt has ended, and its worker said how."""
+    row = replace(
+        _current(job),
+        ended_at=now,
+        outcome=report.outcome,
+        core_s=max(0.0, report.wall_s) * job.cores,
+        exit_status=report.exit_status,
+        version=report.version,
+        error=_cut(report.error),
+        stdout_tail=_cut(report.stdout_tail),
+        stderr_tail=_cut(report.stderr_tail),
+    )
+    match report.outcome:
+        case "finished":
+            return Ended(_ended(job, row, "done"))
+        case "interrupted":
+            return Ended(_again(job, row, report.checkpoint))
+        case "retry" if not job.is_superseded:
+            return _failed_once(job, row, report)
+        case _ if job.is_superseded:
+            return Ended(_again(job, row, report.checkpoint))
+        case _:
+            return _failed(job, row, report.error or "The program failed.", report.checkpoint)
+
+
+def interrupted(job: JobRecord, now: float, outcome: str) -> JobRecord:
+    """The current attempt has ended for a reason that is not the job's; `outcome` names it. The next follows at once."""
+    row = _current(job)
+    core_s = max(0.0, now - row.started_at) * job.cores
+    return _again(job, replace(row, ended_at=now, outcome=outcome, core_s=core_s), ())
+
+
+def lost(job: JobRecord, now: float, silent_s: float) -> Ended:
+    """The worker of the current attempt was not heard of for `silent_s`."""
+    again = interrupted(job, now, "worker lost")
+    if job.is_superseded:
+        return Ended(again)
+    count = job.lost_workers + 1
+    again = replace(again, lost_workers=count)
+    if count < LOST_WORKERS_POISON:
+        return Ended(again)
+    lines = [f"{count} workers were lost while they ran this job; it is not given to another one."]
+    for row in again.attempts:
+        if row.outcome == "worker lost":
+            lines.append(f"attempt {row.attempt}: worker {row.worker} on {row.hostname or 'an unknown host'}")
+    lines.append(f"Each was silent for {silent_s:.0f} s. Does the job need more memory than the workers have?")
+    error = "\n".join(lines)
+    return Ended(replace(again, state="failed", why=error), error)
+
+
+def spent_core_s(job: JobRecord) -> float:
+    """Core-seconds of all attempts."""
+    return sum(row.core_s for row in job.attempts)
+
+
+def last_lines(text: str, count: int = LAST_LINES) -> str:
+    """The last `count` lines of `text`."""
+    return "\n".join(text.rstrip().splitlines()[-count:])
+
+
+def evidence(message: str, row: AttemptRow) -> str:
+    """A failure in words: the message, the exit status, and the last lines of what the program wrote."""
+    parts = [message.rstrip()]
+    if row.exit_status not in (None, 0) and "exit status" not in message:
+        parts.append(f"exit status {row.exit_status}")
+    where = f"worker {row.worker} on {row.hostname}" if row.hostname else f"worker {row.worker}"
+    parts.append(f"attempt {row.attempt}, {where}")
+    name, tail = ("stderr", row.stderr_tail) if row.stderr_tail.strip() else ("stdout", row.stdout_tail)
+    if tail.strip():
+        parts.append(f"last lines of {name}:\n{last_lines(tail)}")
+    return "\n".join(parts)
+
+
+def _failed_once(job: JobRecord, row: AttemptRow, report: Report) -> Ended:
+    has_progress = bool(report.checkpoint) and _contents(report.checkpoint) != _contents(job.checkpoint)
+    failures = 1 if has_progress else job.program_failures + 1
+    if failures >= MOST_PROGRAM_FAILURES:
+        message = f"Given up after {failures} attempts without progress. {report.error}"
+        return _failed(replace(job, program_failures=failures), row, message, report.checkpoint)
+    again = replace(_again(job, row, report.checkpoint), program_failures=failures)
+    if report.cores_max is not None:
+        again = replace(again, cores_max=max(job.description.resources.cores_min, report.cores_max))
+    return Ended(again)
+
+
+def _failed(job: JobRecord, row: AttemptRow, message: str, checkpoint: tuple[StagedFile, ...]) -> Ended:
+    error = evidence(message, row)
+    return Ended(replace(_ended(job, row, "failed"), why=error, checkpoint=checkpoint or job.checkpoint), error)
+
+
+def _again(job: JobRecord, row: AttemptRow, checkpoint: tuple[StagedFile, ...]) -> JobRecord:
+    state: JobState = "cancelled" if job.is_superseded else "queued"
+    return replace(_ended(job, row, state), checkpoint=checkpoint or job.checkpoint)
+
+
+def _ended(job: JobRecord, row: AttemptRow, state: JobState) -> JobRecord:
+    attempts = (*job.attempts[:-1], row)
+    return replace(job, state=state, why="", worker="", bundle="", cores=0, attempts=attempts, is_superseded=False)
+
+
+def _current(job: JobRecord) -> AttemptRow:
+    if job.attempts and job.attempts[-1].attempt == job.attempt:
+        return job.attempts[-1]
+    return AttemptRow(job.attempt, job.worker, cores=job.cores)
+
+
+def _without_output(rows: tuple[AttemptRow, ...]) -> tuple[AttemptRow, ...]:
+    """Keep every attempt, but the output of the newest few only: a job may be interrupted for weeks."""
+    old = len(rows) - _ATTEMPTS_WITH_OUTPUT
+    return tuple(
+        replace(row, stdout_tail="", stderr_tail="") if index < old and (row.stdout_tail or row.stderr_tail) else row
+        for index, row in enumerate(rows)
+    )
+
+
+def _contents(files: Iterable[StagedFile]) -> set[tuple[str, str]]:
+    return {(staged.name, staged.file.blob) for staged in files}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TAIL_BYTES else text[-_TAIL_BYTES:]

@@ -1,0 +1,128 @@
+"""The job book as people see it: rows, and why a job is where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+from copernicus.model.jobs import OPEN_STATES, JobState
+from copernicus.server.dispatch.book import Jobs
+from copernicus.server.dispatch.workers import Worker, Workers
+from copernicus.server.scheduling.explain import explain
+from copernicus.server.storage.abc import BookStore, JobRecord, ProjectRow
+from copernicus.wire.messages import JobRow, WorkerRow
+
+Names = Callable[[], Iterable[ProjectRow]]
+"""All projects."""
+
+
+class JobViews(Jobs):
+    """The job book (a `JobDesk`), with what only those who know the workers can tell about it."""
+
+    def __init__(
+        self,
+        store: BookStore,
+        workers: Workers,
+        names: Names,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        super().__init__(store, clock)
+        self._workers, self._names, self._monotonic = workers, names, monotonic
+
+    def rows(self, project: str = "", states: Collection[JobState] = OPEN_STATES) -> list[JobRow]:
+        """See `JobDesk.rows`."""
+        names = {row.id: row.name for row in self._names()}
+        found = [job for job in self.open_jobs() if job.state in states]
+        if project:
+            found = [job for job in found if project in (job.project, names.get(job.project))]
+        place = {}
+        if "queued" in states:
+            place = {waiting.job: index for index, waiting in enumerate(self.queue.in_order(self.running_cores))}
+        found.sort(key=lambda job: (place.get(job.id, len(place)), job.id))
+        if not OPEN_STATES.issuperset(states):
+            ended = (job for job in self.ended_jobs() if job.state in states)
+            found += [job for job in ended if not project or project in (job.project, names.get(job.project))]
+        return [self._row(job, names.get(job.project, job.project)) for job in found]
+
+    def explain(self, number: int) -> list[str]:
+        """See `JobDesk.explain`."""
+        job = self.record(number)
+        if job is None:
+            return [f"There is no job {number}."]
+        match job.state:
+            case "queued":
+                ranked = self.queue.in_order(self.running_cores)
+                ahead = next((index for index, waiting in enumerate(ranked) if waiting.job == job.id), 0)
+                views = [view for worker in self._workers if not worker.is_lost and (view := worker.view(self.reach(worker)))]
+                return [f"Job {number} is queued.", *explain(self.waiting(job), views, ahead), *_failures(job)]
+            case "leased":
+                return self._explain_leased(job)
+            case "blocked":
+                return [f"Job {number} is blocked: {job.why}"]
+            case "failed":
+                return [f"Job {number} failed.", *job.why.splitlines()]
+            case _:
+                return [f"Job {number} is {job.state}.", *([job.why] if job.why else [])]
+
+    def reach(self, worker: Worker) -> frozenset[str] | None:
+        """The ids of the projects that a worker may serve, by its own wish and its bundle's; None: all."""
+        wanted = worker.projects
+        if worker.offer is not None and worker.offer.project is not None:
+            only = frozenset((worker.offer.project,))
+            wanted = only if wanted is None else wanted & only
+        if wanted is None:
+            return None
+        return frozenset(row.id for row in self._names() if row.name in wanted)
+
+    def worker_rows(self) -> list[WorkerRow]:
+        """All workers that have introduced themselves, by host name and id."""
+        now = self._monotonic()
+        rows = [
+            WorkerRow(worker.offer, len(worker.leases), worker.cores_used, now - worker.seen_at, worker.is_lost)
+            for worker in self._workers
+            if worker.offer is not None
+        ]
+        return sorted(rows, key=lambda row: (row.offer.hostname, row.offer.worker))
+
+    def _row(self, job: JobRecord, project: str) -> JobRow:
+        now = self._clock()
+        is_leased = job.state == "leased"
+        worker = self._workers.get(job.worker) if is_leased else None
+        lease = worker.leases.get(job.id) if worker is not None else None
+        last = job.attempts[-1] if job.attempts else None
+        since = last.ended_at if last is not None and last.ended_at is not None else job.created_at
+        seen_at = None if lease is None or worker is None else lease.beat_at or worker.seen_at
+        why = job.why
+        if is_leased:
+            why = "nobody wants it any more" if job.is_superseded else (lease.progress if lease is not None else "")
+        return JobRow(
+            job=job.id,
+            project=project,
+            path=job.path,
+            executable=job.description.executable,
+            state=job.state,
+            priority=job.description.priority,
+            attempt=job.attempt,
+            why=why,
+            worker=job.worker,
+            hostname=last.hostname if is_leased and last is not None else "",
+            cores=job.cores,
+            waited_s=max(0.0, now - since) if job.state in ("queued", "blocked") else 0.0,
+            running_s=max(0.0, now - last.started_at) if is_leased and last is not None else 0.0,
+            heartbeat_s=None if seen_at is None else max(0.0, self._monotonic() - seen_at),
+        )
+
+    def _explain_leased(self, job: JobRecord) -> list[str]:
+        row = self._row(job, "")
+        where = f"worker {job.worker}" + (f" on {row.hostname}" if row.hostname else "")
+        lines = [f"Job {job.id} is running: attempt {job.attempt}, {where}, {job.cores} cores, for {row.running_s:.0f} s."]
+        if row.heartbeat_s is not None:
+            lines.append(f"The worker's last sign of life came {row.heartbeat_s:.0f} s ago.")
+        if row.why:
+            lines.append(row.why)
+        return lines + _failures(job)
+
+
+def _failures(job: JobRecord) -> list[str]:
+    ended = [row for row in job.attempts if row.ended_at is not None]
+    return [f"Attempt {row.attempt} ended: {row.outcome}{f' ({row.error})' if row.error else ''}." for row in ended[-3:]]

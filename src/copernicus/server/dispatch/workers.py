@@ -1,0 +1,163 @@
+"""The workers that the server knows, their leases, and who has been silent for too long. Times are monotonic seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from copernicus.errors import NotAllowed
+from copernicus.model.jobs import WorkerOffer
+from copernicus.server.scheduling.shapes import Room, WorkerView
+from copernicus.server.storage.abc import JobRecord
+
+MOST_REMEMBERED_BLOBS = 4096
+
+
+class Lease:
+    """One attempt in a worker's hands. `beat_at` None: its worker has not named it in a sign of life yet."""
+
+    __slots__ = ("attempt", "beat_at", "cores", "deadline", "gpus", "is_alone", "leased_at", "memory_bytes", "progress")
+
+    def __init__(self, job: JobRecord, now: float, deadline: float, *, is_alone: bool) -> None:
+        resources = job.description.resources
+        self.attempt, self.cores = job.attempt, job.cores
+        self.memory_bytes, self.gpus, self.is_alone = resources.memory_bytes or 0, resources.gpus, is_alone
+        self.leased_at, self.deadline = now, deadline
+        self.beat_at: float | None = None
+        self.progress = ""
+
+
+class Worker:
+    """One worker. `offer` None: it has not introduced itself since the server started, but has leases in the book."""
+
+    def __init__(self, name: str, bundle: str, now: float, deadline: float) -> None:
+        self.name, self.bundle = name, bundle
+        self.offer: WorkerOffer | None = None
+        self.projects: frozenset[str] | None = None
+        self.leases: dict[int, Lease] = {}
+        self.seen_at, self.deadline = now, deadline
+        self.is_lost = False
+        self.sent_blobs: dict[str, None] = {}
+
+    @property
+    def hostname(self) -> str:
+        """Its host, "" when not known."""
+        return self.offer.hostname if self.offer else ""
+
+    @property
+    def cores_used(self) -> int:
+        """Cores of the jobs it has."""
+        return sum(lease.cores for lease in self.leases.values())
+
+    def view(self, projects: frozenset[str] | None, free_cores: int | None = None) -> WorkerView | None:
+        """The worker as matching sees it, or None before it introduced itself. It knows best how many cores it has free."""
+        offer = self.offer
+        if offer is None:
+            return None
+        if free_cores is None:
+            free_cores = max(0, offer.cores - self.cores_used)
+        if any(lease.is_alone for lease in self.leases.values()):
+            free_cores = 0
+        memory = offer.memory_bytes
+        if memory is not None:
+            memory -= sum(lease.memory_bytes for lease in self.leases.values())
+        gpus = offer.gpus - sum(lease.gpus for lease in self.leases.values())
+        return WorkerView(offer, Room(free_cores, memory, gpus, is_idle=not self.leases), projects)
+
+    def is_new_blob(self, blob: str) -> bool:
+        """Say whether this small file has not been sent to the worker lately, and remember that it now has been."""
+        is_new = blob not in self.sent_blobs
+        self.sent_blobs.pop(blob, None)
+        self.sent_blobs[blob] = None
+        if len(self.sent_blobs) > MOST_REMEMBERED_BLOBS:
+            del self.sent_blobs[next(iter(self.sent_blobs))]
+        return is_new
+
+
+class Workers:
+    """All workers by id. `monotonic` is the clock, `heartbeat_s` the interval after which silence means loss."""
+
+    def __init__(self, monotonic: Callable[[], float], heartbeat_s: float) -> None:
+        self._monotonic, self.heartbeat_s = monotonic, heartbeat_s
+        self._workers: dict[str, Worker] = {}
+
+    def __len__(self) -> int:
+        return sum(1 for worker in self if not worker.is_lost)
+
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(self._workers.values())
+
+    def get(self, name: str) -> Worker | None:
+        """A worker by id, or None."""
+        return self._workers.get(name)
+
+    def heard(self, name: str, bundle: str) -> Worker:
+        """A worker has spoken: it lives. Raise `NotAllowed` when another bundle speaks in its name."""
+        now = self._monotonic()
+        worker = self._workers.get(name)
+        if worker is None:
+            worker = self._workers[name] = Worker(name, bundle, now, now + self.heartbeat_s)
+        elif worker.bundle != bundle:
+            raise NotAllowed(f"Worker {name} came with another bundle.", "Every worker needs an id of its own.")
+        worker.seen_at, worker.deadline, worker.is_lost = now, now + self.heartbeat_s, False
+        return worker
+
+    def lease(self, worker: Worker, job: JobRecord, *, is_alone: bool) -> None:
+        """Note that `worker` has the job."""
+        now = self._monotonic()
+        worker.leases[job.id] = Lease(job, now, now + self.heartbeat_s, is_alone=is_alone)
+
+    def restore(self, job: JobRecord, *, is_alone: bool) -> None:
+        """Note a lease that stands in the book after a restart; it gets its whole time again."""
+        now = self._monotonic()
+        worker = self._workers.get(job.worker)
+        if worker is None:
+            worker = self._workers[job.worker] = Worker(job.worker, job.bundle, now, now + self.heartbeat_s)
+        self.lease(worker, job, is_alone=is_alone)
+
+    def release(self, job: JobRecord) -> Lease | None:
+        """The attempt that `job` (still leased) stands for is over."""
+        worker = self._workers.get(job.worker)
+        return worker.leases.pop(job.id, None) if worker is not None else None
+
+    def beat(self, worker: Worker, job: int, attempt: int, progress: str) -> bool:
+        """Renew a lease; return whether it is current."""
+        lease = worker.leases.get(job)
+        if lease is None or lease.attempt != attempt:
+            return False
+        now = self._monotonic()
+        lease.beat_at, lease.deadline, lease.progress = now, now + self.heartbeat_s, progress[:200]
+        return True
+
+    def renew_all(self) -> None:
+        """Every worker and lease gets its whole time again: the server itself was away."""
+        deadline = self._monotonic() + self.heartbeat_s
+        for worker in self:
+            worker.deadline = deadline
+            for lease in worker.leases.values():
+                lease.deadline = deadline
+
+    def silent(self) -> list[Worker]:
+        """Workers that are newly lost: not a word within the interval."""
+        now = self._monotonic()
+        return [worker for worker in self if not worker.is_lost and worker.deadline < now]
+
+    def unclaimed(self) -> list[tuple[Worker, int]]:
+        """Leases that their worker, though it speaks, has not named within the interval: it does not have the job."""
+        now = self._monotonic()
+        return [
+            (worker, job)
+            for worker in self
+            if not worker.is_lost and worker.deadline >= now
+            for job, lease in worker.leases.items()
+            if lease.deadline < now
+        ]
+
+    def drop(self, name: str) -> None:
+        """Forget a worker."""
+        self._workers.pop(name, None)
+
+    def drop_long_lost(self, after_s: float) -> None:
+        """Forget workers that have been silent for so long and have nothing."""
+        now = self._monotonic()
+        for worker in [worker for worker in self if not worker.leases and now - worker.seen_at > after_s]:
+            self.drop(worker.name)

@@ -1,0 +1,61 @@
+"""What a handler gets: who calls, over what; and what it needs to answer: the server's rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from copernicus.errors import CopernicusError
+from copernicus.server.access.door import Door
+from copernicus.server.access.identity import Identity
+from copernicus.server.dispatch.dispatch import Dispatch
+from copernicus.server.http.files import Files
+from copernicus.server.projects.service import Projects
+from copernicus.server.storage.abc import AccessStore, BookStore
+from copernicus.wire import messages as m
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request's circumstances. `is_open` says whether the caller's connection still stands; `address` is the caller's."""
+
+    identity: Identity
+    address: str
+    is_secure_port: bool
+    is_open: Callable[[], bool]
+
+    @property
+    def who(self) -> str:
+        """The name under which what the caller does is recorded."""
+        return self.identity.user or self.identity.key
+
+
+Handler = Callable[[Call, Any], Awaitable[m.Message]]
+
+
+@dataclass(frozen=True)
+class About:
+    """What the server says of itself."""
+
+    hostname: str
+    authority: str
+    fingerprint: str
+    version: str
+    client_port: int
+    secure_port: int
+    started_at: float
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """The rooms behind the doors. `refusal` says why nothing can be done now, None when all is well."""
+
+    store: BookStore
+    access: AccessStore
+    door: Door
+    projects: Projects
+    dispatch: Dispatch
+    files: Files
+    about: About
+    refusal: Callable[[], CopernicusError | None]

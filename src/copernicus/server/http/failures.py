@@ -1,0 +1,25 @@
+"""Errors as answers: what a caller may know of them, and under which status."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import web
+
+from copernicus.errors import CopernicusError, InternalError
+from copernicus.wire.codec import encode
+from copernicus.wire.messages import ErrorReply
+
+_log = logging.getLogger(__name__)
+
+
+def failure(error: CopernicusError) -> web.Response:
+    """The answer for an error that is meant to be shown."""
+    body = encode(ErrorReply(error.code, error.message, error.hint))
+    return web.Response(status=error.status, body=body, content_type="application/json")
+
+
+def fault(error: BaseException, where: str) -> web.Response:
+    """The answer for any other error: the log gets all of it, the caller nothing but that it happened."""
+    _log.error("fault in %s", where, exc_info=error)
+    return failure(InternalError("The server made a mistake.", "Its log says more."))

@@ -1,0 +1,67 @@
+"""Projects over HTTP. That the caller may see the project has been checked when a handler runs."""
+
+from __future__ import annotations
+
+import asyncio
+
+from copernicus.server.http.calls import Call, Handler, Rooms
+from copernicus.wire import messages as m
+
+
+def handlers(rooms: Rooms) -> dict[str, Handler]:
+    """The messages about projects and modules."""
+    projects = rooms.projects
+
+    async def rows(call: Call, request: m.ProjectsRequest) -> m.ProjectsReply:
+        return m.ProjectsReply([row for row in projects.rows() if call.identity.may_see(row.name)])
+
+    async def start(call: Call, request: m.StartProjectRequest) -> m.Done:
+        done = await projects.start_project(request.name, call.who, request.request_id)
+        if not call.identity.is_super and call.identity.user:
+            # After the project: a name that is taken must not let anyone in. Lost between the two, the same request
+            # again mends it.
+            await asyncio.to_thread(rooms.access.grant, call.identity.user, request.name)
+        return done
+
+    async def remove(call: Call, request: m.RemoveProjectRequest) -> m.Done:
+        done = await projects.remove_project(request.name, call.who, request.request_id)
+        await asyncio.to_thread(rooms.access.forget_project, request.name)
+        return done
+
+    async def apply(call: Call, request: m.ApplyRequest) -> m.ApplyReply:
+        return await projects.apply(request, call.who)
+
+    async def listing(call: Call, request: m.ListRequest) -> m.ListReply:
+        return projects.list(request)
+
+    async def get(call: Call, request: m.GetRequest) -> m.GetReply:
+        return projects.get(request)
+
+    async def status(call: Call, request: m.StatusRequest) -> m.StatusReply:
+        return projects.status(request)
+
+    async def why(call: Call, request: m.WhyRequest) -> m.WhyReply:
+        return projects.why(request)
+
+    async def log(call: Call, request: m.LogRequest) -> m.LogReply:
+        return projects.log(request)
+
+    async def modules(call: Call, request: m.ModulesRequest) -> m.ModulesReply:
+        return projects.modules()
+
+    async def info(call: Call, request: m.InfoRequest) -> m.InfoReply:
+        return projects.info(request)
+
+    return {
+        "projects": rows,
+        "project/start": start,
+        "project/remove": remove,
+        "project/apply": apply,
+        "project/list": listing,
+        "project/get": get,
+        "project/status": status,
+        "project/why": why,
+        "project/log": log,
+        "modules": modules,
+        "info": info,
+    }

@@ -1,0 +1,76 @@
+"""The routes: every endpoint of the table with its handler, or no start; the order of checks before a handler runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from copernicus.errors import CopernicusError, InternalError
+from copernicus.server.access.identity import authorise
+from copernicus.server.http import blobs, jobs, projects, sessions, workers
+from copernicus.server.http.calls import Call, Handler, Rooms
+from copernicus.server.storage.abc import Unit
+from copernicus.wire.codec import decode
+from copernicus.wire.endpoints import ENDPOINTS, Endpoint, Policy
+from copernicus.wire.messages import Message
+
+# These wait for their own changes, or touch nothing that is in the book. All others answer from what is in memory, which
+# may not be durable yet.
+_WAIT_THEMSELVES = frozenset(
+    {"authority", "login", "logout", "server-info", "worker/announce", "worker/exchange", "worker/heartbeat", "worker/farewell"}
+)
+# These serve while the book cannot be used.
+_ALWAYS = frozenset({"authority", "login", "logout", "server-info"})
+
+
+@dataclass(frozen=True)
+class Route:
+    """One endpoint with what answers it."""
+
+    endpoint: Endpoint
+    handler: Handler
+    rooms: Rooms
+
+    async def answer(self, call: Call, body: bytes) -> Message:
+        """Decode, check, handle; the answer comes when everything that it tells of is durable."""
+        endpoint = self.endpoint
+        refusal = self.rooms.refusal()
+        if refusal is not None and endpoint.name not in _ALWAYS:
+            raise refusal
+        request = decode(body or b"{}", endpoint.request)
+        authorise(endpoint.policy, call.identity, _project(request))
+        if endpoint.name in _WAIT_THEMSELVES:
+            return await self.handler(call, request)
+        try:
+            reply = await self.handler(call, request)
+        except CopernicusError:
+            await self.rooms.store.submit(Unit())  # a refusal, too, tells what stands in the book
+            raise
+        await self.rooms.store.submit(Unit())
+        return reply
+
+
+def all_handlers(rooms: Rooms) -> dict[str, Handler]:
+    """The handlers of all nouns, by endpoint."""
+    found: dict[str, Handler] = {}
+    for noun in (sessions, projects, jobs, workers, blobs):
+        found |= noun.handlers(rooms)
+    return found
+
+
+def build_routes(rooms: Rooms, handlers: Mapping[str, Handler], endpoints: Sequence[Endpoint] = ENDPOINTS) -> dict[str, Route]:
+    """The routes by URL path. Raise `InternalError` when an endpoint has no handler or policy, or a handler no endpoint."""
+    for endpoint in endpoints:
+        if endpoint.name not in handlers:
+            raise InternalError(f"The endpoint {endpoint.name} has no handler.")
+        if not isinstance(endpoint.policy, Policy):
+            raise InternalError(f"The endpoint {endpoint.name} has no policy.")
+    surplus = set(handlers) - {endpoint.name for endpoint in endpoints}
+    if surplus:
+        raise InternalError(f"There is no endpoint for the handlers {', '.join(sorted(surplus))}.")
+    return {endpoint.path: Route(endpoint, handlers[endpoint.name], rooms) for endpoint in endpoints}
+
+
+def _project(request: Message) -> str:
+    """The project that a request names, "" for none."""
+    return str(getattr(request, "project", None) or getattr(request, "name", ""))

@@ -1,0 +1,147 @@
+"""Both ports: TLS sites, who calls, limits, and the way from a request to an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from copernicus.errors import CopernicusError, NotAuthenticated, SettingsError, TooLarge, Unavailable, UnknownPath, UsageError
+from copernicus.net.tls import serial_of
+from copernicus.server.access.identity import Identity, authorise
+from copernicus.server.http import blobs
+from copernicus.server.http.calls import Call, Rooms
+from copernicus.server.http.failures import failure, fault
+from copernicus.server.http.routing import all_handlers, build_routes
+from copernicus.wire.codec import encode
+from copernicus.wire.endpoints import BLOBS, PROTOCOL, Policy
+
+KEEP_ALIVE_S = 300.0
+HANDSHAKE_S = 15.0
+SHUTDOWN_S = 5.0
+READ_BUFFER_BYTES = 256 * 1024
+MOST_CONNECTIONS = 20_000
+MOST_ANONYMOUS_BYTES = 64 * 1024
+_log = logging.getLogger(__name__)
+
+
+class HttpServer:
+    """The server's two doors. On the client port a session's token says who calls, on the secure port the certificate."""
+
+    def __init__(self, rooms: Rooms, message_limit_bytes: int) -> None:
+        self._rooms = rooms
+        self._limit_bytes = message_limit_bytes
+        self._routes = build_routes(rooms, all_handlers(rooms))
+        self._runners: list[web.ServerRunner] = []
+        self._servers: list[web.Server] = []
+
+    async def listen(self, host: str | None, port: int, context: ssl.SSLContext, *, is_secure_port: bool) -> None:
+        """Open one port; raise `SettingsError` when that cannot be."""
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            return await self._handle(request, is_secure_port=is_secure_port)
+
+        server = web.Server(
+            handle, access_log=None, keepalive_timeout=KEEP_ALIVE_S, read_bufsize=READ_BUFFER_BYTES, auto_decompress=False
+        )
+        runner = web.ServerRunner(server)
+        await runner.setup()
+        site = web.TCPSite(
+            runner, host, port, ssl_context=context, backlog=1024, reuse_address=True, shutdown_timeout=SHUTDOWN_S
+        )  # fmt: skip
+        try:
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            name = "server_secure_port" if is_secure_port else "client_secure_port"
+            hint = f"Choose another one: cpc-server config {name} NUMBER" if error.errno == errno.EADDRINUSE else ""
+            raise SettingsError(f"The port {port} ({name}) cannot be used: {error.strerror}.", hint) from None
+        self._servers.append(server)
+        self._runners.append(runner)
+
+    async def close(self) -> None:
+        """Close both ports; requests in hand are answered, as far as they come to an end soon."""
+        await asyncio.gather(*(runner.cleanup() for runner in self._runners))
+
+    async def _handle(self, request: web.BaseRequest, *, is_secure_port: bool) -> web.StreamResponse:
+        path = request.rel_url.raw_path
+        try:
+            return await self._answer(request, path, is_secure_port=is_secure_port)
+        except CopernicusError as error:
+            return failure(error)
+        except (ConnectionError, web.RequestPayloadError) as error:
+            _log.debug("the connection of %s broke: %s", request.remote, error)
+            return failure(UsageError("The request was cut."))
+        except Exception as error:
+            return fault(error, f"{request.method} {path}")
+
+    async def _answer(self, request: web.BaseRequest, path: str, *, is_secure_port: bool) -> web.StreamResponse:
+        if sum(len(server.connections) for server in self._servers) > MOST_CONNECTIONS:
+            raise Unavailable("The server has too many connections.", "Try again later.")
+        _check_protocol(request)
+        identity = await self._identify(request, is_secure_port=is_secure_port)
+        if path.startswith(BLOBS):
+            return await self._blob(request, identity, path.removeprefix(BLOBS))
+        route = self._routes.get(path)
+        if route is None or request.method != "POST":
+            raise UnknownPath(f"There is nothing at {request.method} {path[:200]}.", "Is the program of another version?")
+        is_open_to_all = route.endpoint.policy is Policy.ANYONE
+        if not is_open_to_all:
+            authorise(Policy.ANY_BUNDLE_OR_USER, identity)  # before the body is read
+        body = await self._read(request, MOST_ANONYMOUS_BYTES if is_open_to_all else self._limit_bytes)
+        call = Call(identity, request.remote or "", is_secure_port, _is_open(request))
+        reply = await route.answer(call, body)
+        return web.Response(body=encode(reply), content_type="application/json")
+
+    async def _identify(self, request: web.BaseRequest, *, is_secure_port: bool) -> Identity:
+        if is_secure_port:
+            transport = request.transport
+            serial = serial_of(transport.get_extra_info("ssl_object")) if transport is not None else None
+            if serial is None:
+                raise NotAuthenticated("The certificate is not a bundle's.", "Use a bundle of this server.")
+            return await self._rooms.door.identify(serial, None)
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return await self._rooms.door.identify(None, token.strip() if scheme.lower() == "bearer" else None)
+
+    async def _blob(self, request: web.BaseRequest, identity: Identity, blob: str) -> web.StreamResponse:
+        authorise(Policy.ANY_BUNDLE_OR_USER, identity)
+        action: Callable[..., Awaitable[web.StreamResponse]] | None = {"GET": blobs.get, "PATCH": blobs.patch}.get(
+            request.method
+        )
+        if action is None:
+            raise UsageError(f"A blob cannot be asked with {request.method}.")
+        return await action(self._rooms, request, blob)
+
+    async def _read(self, request: web.BaseRequest, limit_bytes: int) -> bytes:
+        """The body; raise `TooLarge` before more than the limit is in memory."""
+        error = TooLarge(f"The message is larger than {limit_bytes} bytes.", "Send files as blobs, edits in several lists.")
+        if limit_bytes and (request.content_length or 0) > limit_bytes:
+            raise error
+        chunks, count = list[bytes](), 0
+        async for chunk in request.content.iter_any():
+            count += len(chunk)
+            if limit_bytes and count > limit_bytes:
+                raise error
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def _check_protocol(request: web.BaseRequest) -> None:
+    spoken = request.headers.get("Copernicus-Protocol", str(PROTOCOL))
+    if spoken != str(PROTOCOL):
+        raise UsageError(
+            f"The program speaks version {spoken[:20]} of the protocol, this server version {PROTOCOL}.",
+            "Install the same version on both sides.",
+        )
+
+
+def _is_open(request: web.BaseRequest) -> Callable[[], bool]:
+    def is_open() -> bool:
+        transport = request.transport
+        return transport is not None and not transport.is_closing()
+
+    return is_open

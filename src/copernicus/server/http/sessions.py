@@ -1,0 +1,42 @@
+"""First contact, logins, and what the server says of itself."""
+
+from __future__ import annotations
+
+from copernicus.errors import NotAllowed
+from copernicus.server.http.calls import Call, Handler, Rooms
+from copernicus.wire import messages as m
+from copernicus.wire.endpoints import PROTOCOL
+
+
+def handlers(rooms: Rooms) -> dict[str, Handler]:
+    """The messages about sessions and the server itself."""
+    about = rooms.about
+
+    async def authority(call: Call, request: m.AuthorityRequest) -> m.AuthorityReply:
+        return m.AuthorityReply(about.authority)
+
+    async def login(call: Call, request: m.LoginRequest) -> m.LoginReply:
+        if call.is_secure_port:
+            raise NotAllowed("Logins go to the client port.", f"It is {about.client_port}.")
+        token, session = await rooms.door.log_in(request.user, request.password, call.address)
+        return m.LoginReply(token, session.user, session.expires_at)
+
+    async def logout(call: Call, request: m.LogoutRequest) -> m.Done:
+        await rooms.door.log_out(call.identity)
+        return m.Done("Logged out.")
+
+    async def server_info(call: Call, request: m.ServerInfoRequest) -> m.ServerInfoReply:
+        return m.ServerInfoReply(
+            hostname=about.hostname,
+            fingerprint=about.fingerprint,
+            version=about.version,
+            protocol=PROTOCOL,
+            client_port=about.client_port,
+            secure_port=about.secure_port,
+            user=call.who,
+            started_at=about.started_at,
+            projects=sum(1 for row in rooms.projects.names() if call.identity.may_see(row.name)),
+            workers=len(rooms.dispatch.workers),
+        )
+
+    return {"authority": authority, "login": login, "logout": logout, "server-info": server_info}
