@@ -94,9 +94,10 @@ class KeyFolder:
     def _is_current(self, authority: x509.Certificate, names: list[str], now: datetime.datetime) -> bool:
         if not self.server_certificate.exists() or not self.server_key.exists():
             return False
-        key = serialization.load_pem_private_key(read_private(self.server_key, "The server's key"), None)
-        current = x509.load_pem_x509_certificate(self.server_certificate.read_bytes())
+        stored = read_private(self.server_key, "The server's key")
         try:
+            key = serialization.load_pem_private_key(stored, None)
+            current = x509.load_pem_x509_certificate(self.server_certificate.read_bytes())
             current.verify_directly_issued_by(authority)
             shown = current.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except Exception:  # whatever is wrong with it, a new one is the answer

@@ -67,6 +67,12 @@ def server_secure_port_context(certificate: Path, key: Path, authority: str) -> 
     return context
 
 
+def renew(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Make a live server context show a renewed certificate; connections that stand go on. Raise `ssl.SSLError`, `OSError`."""
+    server_client_port_context(certificate, key)  # a wrong pair would break the live context: tried on a fresh one first
+    context.load_cert_chain(certificate, key)
+
+
 def check_server_certificate(der: bytes | None) -> None:
     """Raise `CertificateRefused` unless the certificate (DER) says that it is a server's and nothing else.
 

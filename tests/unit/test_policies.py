@@ -1,0 +1,59 @@
+"""The rule book: every kind of caller against every policy."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from copernicus.errors import CopernicusError, NotAllowed, NotAuthenticated, UnknownPath
+from copernicus.server.access.identity import ANONYMOUS, Identity, authorise
+from copernicus.wire.endpoints import Policy
+
+OWN, FOREIGN = "mine", "theirs"
+LIMITED = frozenset({OWN})
+CALLERS = {
+    "anonymous": ANONYMOUS,
+    "stranger": Identity("user", "user", "eve"),
+    "member": Identity("user", "user", "ann", projects=LIMITED),
+    "super": Identity("user", "user", "root", is_super=True, projects=None),
+    "admin bundle": Identity("bundle", "admin", "root", is_super=True, projects=None, serial="1"),
+    "limited admin": Identity("bundle", "admin", "root", projects=LIMITED, serial="2"),
+    "client bundle": Identity("bundle", "client", "ann", projects=LIMITED, serial="3"),
+    "worker": Identity("bundle", "worker", "root", projects=None, serial="4"),
+}
+PEOPLE = {"stranger", "member", "super", "admin bundle", "limited admin", "client bundle"}
+MAY = {
+    (Policy.ANYONE, OWN): set(CALLERS),
+    (Policy.ANYONE, FOREIGN): set(CALLERS),
+    (Policy.ANY_BUNDLE_OR_USER, OWN): {*CALLERS} - {"anonymous"},
+    (Policy.ANY_BUNDLE_OR_USER, FOREIGN): {*CALLERS} - {"anonymous"},
+    (Policy.USER, OWN): PEOPLE,
+    (Policy.USER, FOREIGN): PEOPLE,
+    (Policy.MEMBER, OWN): PEOPLE - {"stranger"},
+    (Policy.MEMBER, FOREIGN): {"super", "admin bundle"},
+    (Policy.WORKER, OWN): {"worker", "admin bundle", "limited admin"},
+    (Policy.WORKER, FOREIGN): {"worker", "admin bundle", "limited admin"},
+}
+
+
+@pytest.mark.parametrize(("policy", "project"), list(itertools.product(Policy, (OWN, FOREIGN))))
+def test_who_may_send_what(policy: Policy, project: str) -> None:
+    let_in = set()
+    for name, caller in CALLERS.items():
+        try:
+            authorise(policy, caller, project)
+            let_in.add(name)
+        except CopernicusError as error:
+            expected = NotAuthenticated if name == "anonymous" else (UnknownPath, NotAllowed)
+            assert isinstance(error, expected), (name, error)
+    assert let_in == MAY[policy, project]
+
+
+def test_a_foreign_project_looks_like_one_that_does_not_exist() -> None:
+    with pytest.raises(UnknownPath, match="There is no project theirs"):
+        authorise(Policy.MEMBER, CALLERS["member"], FOREIGN)
+
+
+def test_identities_have_names_of_their_own() -> None:
+    assert len({caller.key for caller in CALLERS.values()}) == len(CALLERS)
