@@ -16,6 +16,7 @@ def test_a_killed_server_goes_on_where_it_was(system: System, chance: random.Ran
     system.start()
     workload = Doubling(system)
     system.worker("-n", "2")
+    system.until(system.workers_known, what="the worker has announced itself")
     feeder = workload.feed(numbers)
     for _ in range(kills):
         time.sleep(chance.uniform(0.05, 1.5))  # the moment of the fault, not a wait for something

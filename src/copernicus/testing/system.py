@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import psutil
 
 from copernicus.client import Client
-from copernicus.errors import CopernicusError
+from copernicus.errors import CopernicusError, Unavailable
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of a server that lives as long as its test
 T = TypeVar("T")
@@ -150,6 +150,14 @@ class System:
         worker = Worker(process, log)
         self.workers.append(worker)
         return worker
+
+    def workers_known(self) -> int:
+        """Return how many living workers the server has heard of; 0 from a server that is away."""
+        with self.client() as client:
+            try:
+                return sum(not row.is_lost for row in client.workers())
+            except Unavailable:
+                return 0
 
     def cpcc(self, *arguments: str, text: str = "", is_checked: bool = True) -> subprocess.CompletedProcess[str]:
         """Run one `cpcc` command; raise `ProgramFailed` when it fails, unless `is_checked` is false."""
