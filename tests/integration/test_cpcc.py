@@ -74,7 +74,7 @@ def test_what_the_server_tells_of_an_edit_is_printed(cpcc: Cpcc, answering: Answ
         ("string", "rot+trans", "rot+trans"),
         ("string", "nan", "nan"),
         ("string[]", ["a b", "c"], '["a b", "c"]'),
-        ("file?[]", [{"blob": "ab", "size": 1_234_567, "name": "conf.gro"}, None], "[conf.gro (1.2 MB), absent]"),
+        ("file?[]", [{"blob": "ab", "size": 1_234_567, "name": "conf.gro"}, None], "[conf.gro (1.2 MB), -]"),
         ("record{b: bool, n: int?}", {"b": True}, "{b: true}"),
         ("int", None, "absent"),
         ("int[]", [], "[]"),

@@ -57,6 +57,6 @@ def file_of(reply: m.GetReply) -> FileRef:
         raise UnknownPath(f"There is no file at {reply.path} yet.", f"See: cpcc why {reply.path.split(':')[0]}")
     typed = decode(parse_type(reply.type), reply.value, reply.path)
     if not isinstance(typed, FileRef):
-        elsewhere = " One of its elements may be one (PATH[0])." if isinstance(typed, list) else ""
-        raise WrongType(f"{reply.path} holds {reply.type}, not a file.{elsewhere}", f"See: cpcc get {reply.path}")
+        one = f"{reply.path}[0]" if reply.type in ("file[]", "file?[]") else "the path of a file"
+        raise WrongType(f"{reply.path} is {reply.type}, not one file.", f"Name {one}; see: cpcc get {reply.path}")
     return typed

@@ -15,7 +15,7 @@ from copernicus.errors import WrongType
 from copernicus.model.types import decode, parse_type
 from copernicus.model.values import FileRef, Value
 
-ABSENT = "absent"
+ABSENT, HOLE = "absent", "-"
 LINE_WIDTH = 100
 STATE_ORDER = ("error", "running", "waiting", "held", "idle", "leased", "queued", "blocked", "done", "failed", "cancelled")
 STATE_COLOURS = {"error": "red", "failed": "red", "running": "green", "leased": "green", "waiting": "yellow", "held": "cyan"}
@@ -110,7 +110,7 @@ def counts(by_state: Mapping[str, int]) -> str:
 def value(data: Any, type_text: str) -> str:
     """Return plain JSON `data` of the type written as `type_text` the way people read it.
 
-    Floats round-trip, files show name and size, strings inside of arrays and records are quoted. What does not fit on
+    Floats round-trip, files show name and size, strings inside of arrays and records are quoted, holes are dashes. What does not fit on
     a line is spread over several, one element on each.
     """
     try:
@@ -119,6 +119,8 @@ def value(data: Any, type_text: str) -> str:
         typed = data
     if isinstance(typed, str):
         return typed
+    if typed is None:
+        return ABSENT
     flat = _flat(typed)
     if width(flat) <= LINE_WIDTH and "\n" not in flat:
         return flat
@@ -127,7 +129,7 @@ def value(data: Any, type_text: str) -> str:
 
 def _flat(typed: Value) -> str:
     if typed is None:
-        return ABSENT
+        return HOLE
     if isinstance(typed, bool):
         return "true" if typed else "false"
     if isinstance(typed, FileRef):
