@@ -110,8 +110,8 @@ def counts(by_state: Mapping[str, int]) -> str:
 def value(data: Any, type_text: str) -> str:
     """Return plain JSON `data` of the type written as `type_text` the way people read it.
 
-    Floats round-trip, files show name and size, strings inside of arrays and records are quoted, holes are dashes. What does not fit on
-    a line is spread over several, one element on each.
+    Floats round-trip, files show name and size; in arrays and records strings are quoted and holes are dashes. What does
+    not fit on a line is spread over several, one element on each.
     """
     try:
         typed = decode(parse_type(type_text), data)
