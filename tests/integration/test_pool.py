@@ -220,7 +220,7 @@ def test_a_pool_that_cannot_start_says_why(folder: Path) -> None:
     async def start() -> None:
         pool = Pool(1, folder / "blobs", str(folder / "modules"))
         try:
-            with pytest.raises(Exception, match="does not come up.*last words"):
+            with pytest.raises(Exception, match=r"does not come up.*last words"):
                 await pool.start()
         finally:
             await pool.stop()
