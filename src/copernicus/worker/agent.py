@@ -35,6 +35,7 @@ from copernicus.worker.workload import GRACE_S, Attempt, Tools
 
 TICK_S = 0.5
 FLUSH_S, HURRIED_FLUSH_S = 30.0, 2.0
+LEFTOVERS_LIMIT_S = 5.0
 LEAVE_BEFORE_END_S = 60.0
 
 
@@ -51,6 +52,14 @@ class Connection(Protocol):
 
     def download(self, file: FileRef, path: Path) -> None:
         """Fetch a blob to `path`; raise `CopernicusError`."""
+        ...
+
+    def stop_downloads(self) -> None:
+        """Let no download wait any longer."""
+        ...
+
+    def close(self) -> None:
+        """Let no transfer wait any longer."""
         ...
 
 
@@ -115,9 +124,11 @@ class Agent:
             threading.Thread(target=target, name=name, daemon=True)
             for name, target in (
                 ("heartbeat", heartbeat.run), ("poller", exchange.poller), ("courier", exchange.courier),
-                ("uploads", uploader.run), ("leftovers", self._deliver_leftovers),
+                ("uploads", uploader.run),
             )
         ]  # fmt: skip
+        self._leftovers = threading.Thread(target=self._deliver_leftovers, name="leftovers", daemon=True)
+        self._leftovers.start()
         for thread in (*slots, *others):
             thread.start()
         why = self._oversee()
@@ -161,8 +172,9 @@ class Agent:
         work = WorkFolder(self._place.jobs, f"slot-{number}")
         while (attempt := self._desk.take()) is not None:
             ended = attempt.run(work)
+            exchange.secure(ended)
             self._desk.finish(attempt, ended)
-            exchange.after_job(ended)
+            exchange.after_job()
         work.remove()
 
     def _begin(self, lease: LeasedJob) -> Attempt:
@@ -193,6 +205,7 @@ class Agent:
         self._say(f"Leaving: {why}.")
         is_hurried = False
         self._desk.close()
+        self._connection.stop_downloads()
         while not self._desk.wait_ended(0.1):
             is_hurried = self._is_told_again() or is_hurried
             if is_hurried:
@@ -203,9 +216,12 @@ class Agent:
             is_hurried = self._is_told_again() or is_hurried
             if time.monotonic() - begun > (HURRIED_FLUSH_S if is_hurried else FLUSH_S):
                 break
+        if not self._desk.has_results():  # the server is there: what is on its way to it may get there
+            self._leftovers.join(LEFTOVERS_LIMIT_S)
         heartbeat.close()
         uploader.close()
         exchange.close()
+        self._connection.close()
         with contextlib.suppress(CopernicusError):  # it would be missed soon enough
             self._announce_caller.call(FarewellRequest(self.worker, why))
         for slot in slots:

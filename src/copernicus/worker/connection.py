@@ -8,20 +8,26 @@ from pathlib import Path
 from copernicus.model.values import FileRef
 from copernicus.net.bundle import Bundle
 from copernicus.net.caller import Caller
+from copernicus.net.tls import bundle_context
 from copernicus.net.transfer import download, upload
 
 
 class ServerConnection:
-    """Connections to one server. `close` ends the waiting of transfers that are not getting on."""
+    """Connections to one server; raises `CertificateRefused` for a broken bundle.
+
+    `stop_downloads` and `close` end the waiting of transfers that are not getting on.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
+        self._context = bundle_context(bundle)
         self._own = threading.local()
+        self._needs_no_input = threading.Event()
         self._over = threading.Event()
 
     def caller(self) -> Caller:
-        """Return a new caller, for one thread; raise `CertificateRefused` for a broken bundle."""
-        return Caller.of_bundle(self._bundle)
+        """Return a new caller, for one thread."""
+        return Caller(self._bundle.host, self._bundle.secure_port, self._context, is_secure_port=True)
 
     def upload(self, file: FileRef, path: Path) -> None:
         """Send a blob unless the server has it; raises as `net.transfer.upload`."""
@@ -29,10 +35,15 @@ class ServerConnection:
 
     def download(self, file: FileRef, path: Path) -> None:
         """Fetch a blob to `path`; raises as `net.transfer.download`."""
-        download(self._transfers(), file, path, stop=self._over)
+        download(self._transfers(), file, path, stop=self._needs_no_input)
+
+    def stop_downloads(self) -> None:
+        """Let no download wait any longer: no job is started any more."""
+        self._needs_no_input.set()
 
     def close(self) -> None:
         """Let no transfer wait any longer."""
+        self._needs_no_input.set()
         self._over.set()
 
     def _transfers(self) -> Caller:

@@ -46,7 +46,7 @@ class Desk:
         self._sent: set[Key] = set()
         self._free = cores
         self._promised = 0
-        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._recent: deque[float] = deque(maxlen=RECENT)  # seconds
         self._used_at = time.monotonic()
         self.is_closed = False
 
@@ -88,7 +88,7 @@ class Desk:
             if self.is_closed:
                 return Ask(0, 0)
             in_hand = sum(lease.cores for lease in self._hand)
-            spare = hoard(self.cores, self._recent) if self._recent else 0
+            spare = hoard(self.cores, self._recent)
             cores = max(0, self._free - in_hand - self._promised)
             # Beyond the free cores only jobs of one core are counted on: those are the short ones that come in crowds.
             extra = max(0, min(BATCH, spare - len(self._hand)) - cores) if not self._promised else 0
@@ -138,10 +138,10 @@ class Desk:
     # --- results ---
 
     def is_due(self) -> bool:
-        """Whether it is time to report: half a batch or less is in hand, or a whole batch of results waits."""
+        """Whether it is time to report: the hand is down to a quarter of what it may hold, or a batch of results waits."""
         with self._changed:
             waiting = len(self._ready) - len(self._sent)
-            return waiting > 0 and (len(self._hand) <= BATCH // 2 or waiting >= BATCH)
+            return waiting > 0 and (len(self._hand) <= hoard(self.cores, self._recent) // 4 or waiting >= BATCH)
 
     def has_results(self) -> bool:
         """Whether results are not accepted yet."""

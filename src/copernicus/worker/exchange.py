@@ -71,6 +71,7 @@ class Exchange:
         self._announce = announce
         self._say = say
         self._turn = threading.Lock()
+        self._disk = threading.Lock()
         self._pending: Pending | None = None
         self._refused: set[tuple[int, int]] = set()
         self._is_away = False
@@ -82,10 +83,13 @@ class Exchange:
 
     # --- slots and courier: short exchanges ---
 
-    def after_job(self, ended: Ended) -> None:
-        """A result is on the desk: secure it if it was expensive, report it if that is due."""
+    def secure(self, ended: Ended) -> None:
+        """Put a result on disk if it was expensive; to be called before it is on the desk."""
         if ended.report.wall_s >= SPOOL_ABOVE_S or ended.parcel.large:
-            self._secure([ended])
+            self._write(ended)
+
+    def after_job(self) -> None:
+        """A result is on the desk: report it if that is due."""
         while not self._is_away and (self._desk.is_due() or self._pending) and self._turn.acquire(blocking=False):
             try:
                 is_answered = self._round()
@@ -131,7 +135,7 @@ class Exchange:
     def close(self) -> None:
         """End the threads; what is not accepted goes to disk."""
         self._over.set()
-        self._secure(self._desk.results())
+        self._secure_all()
         for pause in (self._courier_pause, self._poll_pause):
             pause.wake()
         self._needed.set()
@@ -199,13 +203,12 @@ class Exchange:
                 self._poll_pause.sleep()
 
     def _drop(self, job: int, attempt: int) -> None:
-        """The server is done with a result."""
-        ended = self._desk.accept(job, attempt)
+        """The server is done with a result. First from the disk: what is off the desk counts as delivered."""
+        with self._disk:
+            self._spool.remove(job, attempt)
+            ended = self._desk.accept(job, attempt)
         self._refused.discard((job, attempt))
-        if ended is None:
-            return
-        self._spool.remove(ended.report)
-        for file in ended.parcel.large:
+        for file in ended.parcel.large if ended else ():
             self._shelf.unpin(file.blob)
 
     def _set_apart(self, pending: Pending, error: CopernicusError) -> None:
@@ -228,18 +231,23 @@ class Exchange:
         short = msgspec.structs.replace(report, outcome="failed", error=why, outputs={}, checkpoint=())
         self._desk.replace(Ended(short))
 
-    def _secure(self, results: list[Ended]) -> None:
-        for ended in results:
-            try:
-                self._spool.write(ended)
-            except (OSError, CopernicusError) as error:
-                self._say(f"The result of job {ended.report.job} cannot be put on disk, it is kept in memory: {error}")
+    def _secure_all(self) -> None:
+        """Put everything on disk that is on the desk; what is being accepted meanwhile must not come back there."""
+        with self._disk:
+            for ended in self._desk.results():
+                self._write(ended)
+
+    def _write(self, ended: Ended) -> None:
+        try:
+            self._spool.write(ended)
+        except (OSError, CopernicusError) as error:
+            self._say(f"The result of job {ended.report.job} cannot be put on disk, it is kept in memory: {error}")
 
     def _lost(self, error: CopernicusError) -> None:
         if not self._is_away:
             self._is_away = True
             self._say(f"{error.message} Running jobs go on; results are kept until the server has them.")
-        self._secure(self._desk.results())
+        self._secure_all()
 
     def _answered(self) -> None:
         if self._is_away:

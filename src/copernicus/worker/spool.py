@@ -39,11 +39,11 @@ class Spool:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         inline = [InlineBlob(blob, data) for blob, data in ended.parcel.inline.items()]
         result = SpooledResult(self._worker, ended.report, inline, ended.parcel.large)
-        write_atomic(self._path(ended.report), encode(result))
+        write_atomic(self._path(ended.report.job, ended.report.attempt), encode(result))
 
-    def remove(self, report: Report) -> None:
+    def remove(self, job: int, attempt: int) -> None:
         """The server has it, or does not want it."""
-        self._path(report).unlink(missing_ok=True)
+        self._path(job, attempt).unlink(missing_ok=True)
 
     def results(self) -> Iterator[tuple[str, Ended]]:
         """Yield what lies here, with the worker that made it; what cannot be read is left out."""
@@ -59,5 +59,5 @@ class Spool:
         """Whether nothing waits here."""
         return not self.folder.is_dir() or not any(name.endswith(".json") for name in os.listdir(self.folder))
 
-    def _path(self, report: Report) -> Path:
-        return self.folder / f"{report.job}.{report.attempt}.json"
+    def _path(self, job: int, attempt: int) -> Path:
+        return self.folder / f"{job}.{attempt}.json"
