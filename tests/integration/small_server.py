@@ -144,10 +144,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_response(206 if offset else 200)
             self.send_header("Content-Length", str(size - offset))
             self.end_headers()
-            for chunk in self.owner.blobs.stream(blob, offset):
-                self.wfile.write(chunk)
         except CopernicusError as error:
             self.reply_error(error)
+            return
+        for chunk in self.owner.blobs.stream(blob, offset):  # an error ends the connection: part of the answer is out
+            self.wfile.write(chunk)
 
     def do_PATCH(self) -> None:
         self.owner.requests.append((self.number, "PATCH"))

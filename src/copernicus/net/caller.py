@@ -140,8 +140,13 @@ class Caller:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
+        *,
+        is_repeated: bool = True,
     ) -> http.client.HTTPResponse:
-        """Send one HTTP request and return the answer, body unread: for `read`, or for a transfer. Raises as `call`."""
+        """Send one HTTP request and return the answer, body unread: for `read`, or for a transfer. Raises as `call`.
+
+        `is_repeated`: send it once more when a kept-alive connection turns out to be closed.
+        """
         sent = {"Copernicus-Protocol": str(PROTOCOL), **(headers or {})}
         if self.token:
             sent["Authorization"] = f"Bearer {self.token}"
@@ -149,7 +154,7 @@ class Caller:
         try:
             response = self._connection.exchange(method, target, body, sent, limit_s)
         except ClosedBeforeAnswer as error:
-            if not error.had_answers and not self._is_suspicious():
+            if not is_repeated or not (error.had_answers or self._is_suspicious()):
                 raise
             # Closed while it was idle (or a server that was just stopping): one more try, on a new connection.
             try:

@@ -11,7 +11,16 @@ from pathlib import Path
 from copernicus.blobs.durable import disk_errors, sync_folder
 from copernicus.blobs.folder import open_regular
 from copernicus.blobs.hashing import CHUNK_BYTES, Hasher, checked_blob, hash_file
-from copernicus.errors import CopernicusError, CorruptData, InternalError, NoSpace, Unavailable, UnknownPath, UsageError
+from copernicus.errors import (
+    CopernicusError,
+    CorruptData,
+    InternalError,
+    NoSpace,
+    Unavailable,
+    UnknownPath,
+    Unreachable,
+    UsageError,
+)
 from copernicus.model.values import FileRef
 from copernicus.net.caller import Caller
 from copernicus.wire.endpoints import BLOBS
@@ -101,7 +110,8 @@ def _send_rest(caller: Caller, file: FileRef, source: int, patience: Patience, p
 def _send_piece(caller: Caller, file: FileRef, offset: int, piece: bytes) -> int:
     headers = {"Content-Type": "application/octet-stream", "Upload-Offset": str(offset)}
     target = f"{BLOBS}{checked_blob(file.blob)}?size={file.size}"
-    response = caller.exchange("PATCH", target, piece, headers, PIECE_TIMEOUT_S)
+    # not repeated blindly: how much of the piece arrived before a cut is asked for first
+    response = caller.exchange("PATCH", target, piece, headers, PIECE_TIMEOUT_S, is_repeated=False)
     there = response.headers.get("Upload-Offset", "")
     if response.status == 409 and there.isdecimal():
         with caller.reading():
@@ -189,7 +199,7 @@ def _receive_rest(
                 progress(hasher.count, file.size)
         if hasher.count < file.size:
             caller.close()
-            patience.pause(InternalError(f"{caller.where} ends blob {file.blob} at {hasher.count} of {file.size} bytes."))
+            patience.pause(Unreachable(f"The answer of {caller.where} broke in the middle of a file.", "Try again."))
         else:
             with caller.reading():
                 response.read()
