@@ -24,6 +24,7 @@ from copernicus.wire import messages as m
 
 TEXT_LIMIT = 200
 RECORD_LIMIT = 20_000
+REASON_LIMIT = 5
 
 
 class Looking:
@@ -135,15 +136,32 @@ class Looking:
         if instance.id == ROOT:
             raise UnknownPath("`why` needs the path of an instance, or a job's number.")
         state, why = self._states.state_of(instance)
-        lines = [f"{self._network.path_of(instance.id)} is {state}" + (f": {why}" if why else "")]
+        lines = [f"{self._network.path_of(instance.id)} is {state}" + (f": {why}" if why not in ("", state) else "")]
+        if state == "held" and instance.is_held:
+            lines.append(f"Let it run with: cpcc activate {self._network.path_of(instance.id)}")
         if instance.warning:
             lines.append(f"warning: {instance.warning}")
-        current = self._states.job_of(instance)
-        if current is not None and current.state in ("queued", "leased", "blocked"):
-            lines += self._jobs.explain(current.id)
+        lines += self._waits(instance)
         for one in self._network.subtree(instance):
             if one is not instance and own_error(self._network, one) and not is_retired(self._network, one):
                 lines.append(f"{self._network.path_of(one.id)} is in error: {own_error(self._network, one)}")
+        return lines
+
+    def _waits(self, instance: Instance) -> list[str]:
+        """What the open jobs at and below an instance wait for; each reason once, with how many wait for it."""
+        found: dict[tuple[str, ...], list[str]] = {}
+        for one in self._network.subtree(instance):
+            job = self._states.job_of(one)
+            if job is not None and job.state in ("queued", "blocked", "leased"):
+                found.setdefault(tuple(self._jobs.explain(job.id)), []).append(f"job {job.id} of {job.path}")
+            if len(found) > REASON_LIMIT:
+                break
+        lines = []
+        for reasons, jobs in found.items():
+            if instance.children:
+                more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
+                lines.append(f"{jobs[0]}{more}:")
+            lines += reasons
         return lines
 
     def log(self, target: str) -> list[m.LogEntry]:
@@ -217,12 +235,20 @@ def _last_lines(job: JobRecord) -> list[str]:
 def show_value(value: Any) -> str:
     """A value in one line; files by name and size in bytes."""
     if isinstance(value, dict) and "blob" in value and "size" in value:
-        return f"{value.get('name', 'file')} ({value['size']} bytes)"
+        return f"{value.get('name', 'file')} ({show_size(value['size'])})"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name}: {show_value(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join("-" if item is None else show_value(item) for item in value) + "]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def show_size(size_bytes: int) -> str:
+    """A size with three digits: 0 B, 30.0 MB."""
+    size, units = float(size_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.3g} {units[0]}" if units[0] == "B" or size >= 100 else f"{size:.1f} {units[0]}"
 
 
 def shorten(text: str) -> str:

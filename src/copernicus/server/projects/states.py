@@ -38,7 +38,7 @@ class States:
         network = self._network
         held = why_held(network, instance)
         if held:
-            return "held", held
+            return "held", "" if held == "held" else held
         error = own_error(network, instance)
         if error:
             return "error", error
