@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from copernicus.errors import UsageError
 from copernicus.model.jobs import LeasedJob, Report
@@ -187,11 +188,12 @@ class Dispatch:
         job = self.jobs.get(report.job)
         if job is None or job.state != "leased" or job.attempt != report.attempt or job.worker != worker.name:
             return m.Verdict(report.job, report.attempt, "stale")
-        missing = self._missing_blob(job, report)
-        if missing:
-            return m.Verdict(report.job, report.attempt, "refused", f"The file {missing} has not been received.")
+        missing, why = self._missing_blob(job, report), ""
+        if missing:  # the worker drops a refused report, so the attempt ends with it
+            why = f"The file {missing} that the report names has not been received."
+            report = replace(report, outcome="retry", error=why, outputs={}, checkpoint=())
         self._end(unit, job, outcomes.reported(job, report, self._clock()), report.outputs)
-        return m.Verdict(report.job, report.attempt, "accepted")
+        return m.Verdict(report.job, report.attempt, "refused" if missing else "accepted", why)
 
     def _end(self, unit: Unit, before: JobRecord, ended: outcomes.Ended, outputs: dict[str, Any]) -> None:
         """The current attempt of `before` is over: the book, and the project that the job belongs to, follow."""
@@ -201,7 +203,7 @@ class Dispatch:
         if job.state == "done":
             refusal = self.ends.job_finished(unit, job, outputs, outcomes.spent_core_s(job))
             if refusal:
-                self.jobs.put(unit, msgspec.structs.replace(job, state="failed", why=refusal))
+                self.jobs.put(unit, replace(job, state="failed", why=refusal))
         elif job.state == "failed":
             self.ends.job_failed(unit, job, ended.error, outcomes.spent_core_s(job))
 
