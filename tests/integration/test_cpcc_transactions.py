@@ -21,7 +21,8 @@ def test_a_transaction_is_one_request(cpcc: Cpcc, answering: AnsweringServer, fi
     assert cpcc("setf", "a:in.conf[+]", "conf.gro").out.startswith("Staged (2): ")
     assert cpcc("activate").status == 0
     assert first == []
-    assert [request.is_check for request in answering.of(m.ApplyRequest)] == [True] * 3
+    # setf is checked twice: before the file is sent, and with the file.
+    assert [request.is_check for request in answering.of(m.ApplyRequest)] == [True] * 4
     assert "3 changes staged" in cpcc_status(cpcc, answering)
     said = cpcc("commit")
     assert said.out == "Committed 3 changes.\n"

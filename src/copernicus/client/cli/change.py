@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from copernicus.client.cli.context import Context, command, pass_context
-from copernicus.client.cli.transactions import make
+from copernicus.client.cli.transactions import check, make
 from copernicus.errors import UsageError
 from copernicus.model import edits as e
+from copernicus.model.values import FileRef
 
 
 @command("import")
@@ -81,6 +82,9 @@ def setf_command(context: Context, path: str, file: str) -> None:
 
     if not path:
         raise UsageError("The path is empty.")
+    if Path(file).is_file():
+        # A wrong path is refused before anything is sent.
+        check(context, e.SetFile(path, FileRef("0" * 64, 0, Path(file).name)))
     with bar(f"Sending {Path(file).name}") as progress:
         reference = context.client.upload(file, progress)
     make(context, e.SetFile(path, reference))

@@ -29,6 +29,12 @@ def make(context: Context, edit: Edit) -> None:
     context.show({"staged": len(staged.edits), "told": [told]}, lambda: [f"Staged ({len(staged.edits)}): {words}"])
 
 
+def check(context: Context, edit: Edit) -> None:
+    """Raise what would refuse `edit` now, with all that is staged before it; nothing is changed or staged."""
+    staged = context.staging.load()
+    context.project.apply([*(staged.edits if staged else ()), edit], is_check=True)
+
+
 @command("transact")
 @pass_context
 def transact_command(context: Context) -> None:
