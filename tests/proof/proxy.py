@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from types import TracebackType
 
 PIECE_BYTES = 64 * 1024
+BUFFER_BYTES = 64 * 1024
 
 
 class CuttingProxy:
@@ -79,6 +80,8 @@ class CuttingProxy:
                 except OSError:
                     _reset(client)
                     continue
+                for end in (client, server):  # what a cut finds in a buffer of ours has been counted, and never arrives
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
                 with self._lock:
                     self._open |= {client, server}
                 for source, sink, is_up in ((client, server, True), (server, client, False)):
