@@ -120,7 +120,7 @@ class SqliteAccessStore:
 
     def remove_expired_sessions(self, now: float, idle_before: float) -> None:
         """End old sessions."""
-        self._write(("DELETE FROM sessions WHERE expires_at < ? OR used_at < ?", (now, idle_before)))
+        self._write(("DELETE FROM sessions WHERE expires_at <= ? OR used_at <= ?", (now, idle_before)))
 
     def bundle(self, serial: str) -> BundleRow | None:
         """One bundle."""
