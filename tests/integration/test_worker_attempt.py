@@ -1,0 +1,410 @@
+"""One attempt at a job, with real processes that behave badly."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from copernicus.blobs.hashing import hash_bytes
+from copernicus.errors import UnknownPath
+from copernicus.model.jobs import JobDescription, LeasedJob, Output, Resources, Rule, StagedFile
+from copernicus.model.values import FileRef
+from copernicus.plugin.executables import Executable
+from copernicus.plugin.registry import Found
+from copernicus.worker import workload
+from copernicus.worker.folder import WorkFolder
+from copernicus.worker.platforms.smp import Smp
+from copernicus.worker.shelf import Shelf
+from copernicus.worker.workload import Attempt, Ended, Tools
+
+SHELL = Found(Executable("sh", ("/bin/sh", "-c")), "1", "test")
+PYTHON = Found(Executable("python", (sys.executable, "-P", "-c")), "3", "test")
+WARM = Found(Executable("warm", (sys.executable, "-P", "-c", "raise SystemExit(99)"), warm="warm_sample"), "1", "test")
+DEADLINE_S = 60.0
+
+
+class Bench:
+    """A slot in which one job after the other is tried."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.platform = Smp(2)
+        self.blobs: dict[str, bytes] = {}
+        self.tools = Tools("tester", self.platform, Shelf(root / "blobs", self._fetch), grace_s=0.3)
+        self.work = WorkFolder(root / "jobs", "slot")
+        self.folders: list[Path] = []
+
+    def _fetch(self, file: FileRef, path: Path) -> None:
+        if file.blob not in self.blobs:
+            raise UnknownPath(f"There is no blob {file.blob}.")
+        path.write_bytes(self.blobs[file.blob])
+
+    def attempt(
+        self,
+        script: str,
+        program: Found | None = SHELL,
+        cores: int = 1,
+        checkpoint: tuple[StagedFile, ...] = (),
+        **more: object,
+    ) -> Attempt:
+        argv = (script,) if script else ()
+        description = JobDescription(program.executable.name if program else "other", argv, **more)  # type: ignore[arg-type]
+        return Attempt(LeasedJob(7, 1, "p", "run", description, cores, checkpoint), program, cores, self.tools)
+
+    def run(self, script: str, program: Found | None = SHELL, **more: object) -> Ended:
+        ended = self.attempt(script, program, **more).run(self.work)  # type: ignore[arg-type]
+        self.folders.append(self.work.path)
+        return ended
+
+    def begin(self, attempt: Attempt) -> Callable[[], Ended]:
+        """Run in a thread; the result is waited for by what is returned."""
+        results: list[Ended] = []
+        thread = threading.Thread(target=lambda: results.append(attempt.run(self.work)))
+        thread.start()
+
+        def wait() -> Ended:
+            thread.join(DEADLINE_S)
+            return results[0]
+
+        return wait
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.platform.close()
+    bench.work.remove()
+    assert not (tmp_path / "jobs").exists() or list((tmp_path / "jobs").iterdir()) == []
+
+
+def is_alive(pid_file: Path) -> bool:
+    pid = int(pid_file.read_text())
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def until(condition: Callable[[], object]) -> None:
+    waited = 0.0
+    while not condition():
+        threading.Event().wait(0.02)
+        waited += 0.02
+        assert waited < DEADLINE_S, "it did not happen"
+
+
+# --- how it ends ---
+
+
+def test_exit_status_output_and_tails(bench: Bench) -> None:
+    outputs = {
+        "number": Output("number", r"E = (\S+)"),
+        "infinite": Output("number", r"x = (\S+)", "stderr"),
+        "text": Output("text", source="note"),
+        "record": Output("json", "r.json"),
+        "parts": Output("files", "part*.dat"),
+        "last": Output("file", "part*.dat"),
+        "kept": Output("value", value=[1, 2]),
+        "maybe": Output("file", "*.none", is_optional=True),
+    }
+    script = """echo E = -1.5e3; echo x = inf >&2; echo hello > note; echo '{"a": NaN, "b": [1]}' > r.json
+             for n in 1 2 10; do echo $n > part$n.dat; done"""
+    ended = bench.run(script, outputs=outputs)
+    assert ended.report.outcome == "finished", ended.report
+    values = ended.report.outputs
+    assert (values["number"], values["infinite"], values["text"]) == (-1500.0, "inf", "hello")
+    assert values["record"] == {"a": "nan", "b": [1]}
+    assert [part["name"] for part in values["parts"]] == ["part1.dat", "part2.dat", "part10.dat"]
+    assert values["last"] == values["parts"][2]
+    assert ended.parcel.inline[values["last"]["blob"]] == b"10\n"
+    assert values["kept"] == [1, 2]
+    assert "maybe" not in values
+    assert ended.report.stdout_tail == "E = -1.5e3"
+
+
+def test_failures_say_what_happened(bench: Bench) -> None:
+    failed = bench.run("echo Fatal error: no atoms >&2; exit 2").report
+    assert (failed.outcome, failed.exit_status, failed.stderr_tail) == ("failed", 2, "Fatal error: no atoms")
+    killed = bench.run("kill -9 $$").report
+    assert (killed.outcome, killed.exit_status) == ("failed", -9)
+    assert "SIGKILL" in killed.error
+    missing = bench.run("true", outputs={"traj": Output("file", "*.xtc")}).report
+    assert missing.outcome == "failed"
+    assert "traj" in missing.error
+    assert "'*.xtc'" in missing.error
+    assert "no sh" not in missing.error
+    unknown = bench.run("", program=None).report
+    assert (unknown.outcome, unknown.error) == ("failed", "other was not started: this worker has no other.")
+    broken = Found(Executable("gone", ("/nowhere/gone",)), "1", "test")
+    assert "No such file" in bench.run("", program=broken).report.error
+    forbidden = bench.run("true", environment={"LD_PRELOAD": "x.so"}).report
+    assert "LD_PRELOAD" in forbidden.error
+
+
+def test_rules_and_done_when(bench: Bench) -> None:
+    rules = (Rule("fewer_cores", stderr="decomposition"), Rule("finish", exit_status=5), Rule("retry", file="again"))
+    fewer = bench.run("echo domain decomposition >&2; exit 1", rules=rules, cores=2).report
+    assert (fewer.outcome, fewer.cores_max) == ("retry", 1)
+    assert bench.run("exit 5", rules=rules).report.outcome == "finished"
+    assert bench.run("touch again; exit 1", rules=rules).report.outcome == "retry"
+    assert bench.run("exit 1", rules=rules).report.outcome == "failed"
+    undone = bench.run("true", done_when="confout*.gro").report
+    assert (undone.outcome, "confout*.gro" in undone.error) == ("failed", True)
+
+
+def test_a_checkpoint_comes_back_into_the_next_attempt(bench: Bench) -> None:
+    more = {"done_when": "done", "outputs": {"edr": Output("files", "part*.edr")}}
+    description = JobDescription(
+        "sh",
+        ("n=$(cat state.cpt || echo 0); n=$((n+1)); echo $n > state.cpt; echo $n > part$n.edr; [ $n -lt 2 ] || touch done",),
+        checkpoint=("state.cpt",),
+        **more,
+    )  # type: ignore[arg-type]
+    first = Attempt(LeasedJob(7, 1, "p", "run", description, 1), SHELL, 1, bench.tools).run(bench.work)
+    assert first.report.outcome == "retry", first.report
+    assert [staged.name for staged in first.report.checkpoint] == ["state.cpt", "part1.edr"]
+    bench.blobs |= first.parcel.inline
+    second = Attempt(LeasedJob(7, 2, "p", "run", description, 1, first.report.checkpoint), SHELL, 1, bench.tools).run(
+        bench.work
+    )
+    assert second.report.outcome == "finished", second.report
+    assert [part["name"] for part in second.report.outputs["edr"]] == ["part1.edr", "part2.edr"]
+
+
+# --- stopping and limits ---
+
+
+def test_a_program_that_ignores_sigterm_is_killed(bench: Bench, tmp_path: Path) -> None:
+    attempt = bench.attempt(f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 0.05; done")
+    wait = bench.begin(attempt)
+    until((tmp_path / "pid").exists)
+    attempt.stop("unwanted")
+    clock = [0.0]
+
+    def later() -> bool:
+        clock[0] += 1
+        attempt.check(10**9)
+        return not is_alive(tmp_path / "pid")
+
+    until(lambda: (tmp_path / "pid").read_text() and later())
+    report = wait().report
+    assert (report.outcome, report.exit_status) == ("interrupted", -9)
+
+
+def test_wall_time_counts_only_without_progress(bench: Bench, tmp_path: Path) -> None:
+    for script, outcome in (("sleep 1000", "retry"), ("echo 1 > a.cpt; sleep 1000", "interrupted")):
+        description = JobDescription("sh", (f"{script}",), resources=Resources(wall_time_s=5), checkpoint=("*.cpt",))
+        attempt = Attempt(LeasedJob(7, 1, "p", "run", description, 1), SHELL, 1, bench.tools)
+        wait = bench.begin(attempt)
+        until(lambda attempt=attempt: attempt._process is not None)
+        if "cpt" in script:
+            until(
+                lambda attempt=attempt: (
+                    attempt._folder is not None and any(attempt._folder.glob("*.cpt")) and any(attempt._folder.glob("*.cpt"))
+                )
+            )
+        attempt.check(attempt.started_at + 4)
+        assert attempt._reason is None
+        attempt.check(attempt.started_at + 6)
+        report = wait().report
+        assert report.outcome == outcome, report
+        assert "wall time" in report.error
+
+
+def test_endless_output_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workload, "STREAM_LIMIT_BYTES", 1024 * 1024)
+    attempt = bench.attempt("exec yes")
+    wait = bench.begin(attempt)
+    until(lambda: attempt.check(attempt.started_at) or attempt._reason is not None)
+    attempt.check(10**9)
+    report = wait().report
+    assert report.outcome == "failed"
+    assert "printed more than" in report.error
+    assert len(report.stdout_tail) <= 16 * 1024
+    assert len(report.stdout_tail.splitlines()) == 50
+
+
+def test_out_of_memory_ends_the_job_only(bench: Bench) -> None:
+    report = bench.run("x = bytearray(2 * 1024**3)", PYTHON, resources=Resources(memory_bytes=256 * 1024**2)).report
+    assert report.outcome == "failed"
+    assert "MemoryError" in report.stderr_tail
+
+
+# --- what is left behind ---
+
+
+def test_daemons_and_background_processes_are_ended(bench: Bench, tmp_path: Path) -> None:
+    script = f"""
+    (sleep 1000 & echo $! > {tmp_path}/background)
+    (setsid sh -c 'sleep 1000 & echo $! > {tmp_path}/daemon; sleep 1000' &)
+    while [ ! -s {tmp_path}/daemon ] || [ ! -s {tmp_path}/background ]; do sleep 0.01; done"""
+    assert bench.run(script).report.outcome == "finished"
+    assert not is_alive(tmp_path / "background")
+    assert not is_alive(tmp_path / "daemon")
+    me = psutil.Process()
+    assert [child for child in me.children(recursive=True) if child.status() == psutil.STATUS_ZOMBIE] == []
+
+
+def test_the_folder_is_used_again_only_when_nothing_is_in_it(bench: Bench) -> None:
+    bench.run("echo one")
+    bench.run("echo two; pwd")
+    assert bench.folders[0] == bench.folders[1]
+    bench.run("touch trace")
+    assert bench.run("cat stdout; ls").report.stdout_tail == "stderr\nstdout"
+    bench.run("rm stdout; ln -s /etc/passwd stdout")
+    assert bench.run("true").report.outcome == "finished"
+    bench.run("mkdir -p a/b; chmod 000 a")
+    assert len(set(bench.folders)) == 3  # new after the trace, and after the link
+    assert [folder for folder in bench.folders if folder.exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        ("ln -s /etc/passwd out", "a symbolic link"),
+        ("mkfifo out", "a FIFO"),
+        ("mkdir out", "a folder"),
+        ("ln -s /etc d; mv d out", "a symbolic link"),
+    ],
+)
+def test_only_regular_files_are_collected(bench: Bench, make: str, kind: str) -> None:
+    report = bench.run(make, outputs={"out": Output("file", "out")}).report
+    assert report.outcome == "failed"
+    assert f"out is {kind}" in report.error
+
+
+def test_nothing_outside_of_the_folder_is_collected(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    through_link = bench.run(f"ln -s {tmp_path} d", outputs={"out": Output("file", "d/secret")}).report
+    assert through_link.outcome == "failed"
+    for pattern in ("../../secret", "/etc/passwd", "a//b"):
+        report = bench.run("true", outputs={"out": Output("file", pattern)}).report
+        assert (report.outcome, "inside the work folder" in report.error) == ("failed", True), report
+    assert bench.run("true", outputs={"out": Output("text", source="/etc/passwd")}).report.outcome == "failed"
+    staged = bench.run("true", files=(StagedFile("../x", FileRef(hash_bytes(b""), 0)),)).report
+    assert "inside the work folder" in staged.error
+
+
+def test_files_are_staged_checked_and_cannot_be_changed_for_others(bench: Bench) -> None:
+    large, small = b"large" * 1000, b"small"
+    bench.blobs[hash_bytes(large)] = large
+    bench.tools.shelf.remember(hash_bytes(small), small)
+    files = (
+        StagedFile("sub/large", FileRef(hash_bytes(large), len(large))),
+        StagedFile("small", FileRef(hash_bytes(small), 5)),
+    )
+    script = "wc -c < sub/large; cat small; echo tampered >> sub/large; echo tampered >> small"
+    for _ in range(2):
+        assert bench.run(script, files=files).report.stdout_tail == "5000\nsmall"
+    bench.blobs[hash_bytes(b"other")] = b"wrong"
+    wrong = bench.run("true", files=(StagedFile("x", FileRef(hash_bytes(b"other"), 5)),)).report
+    assert wrong.outcome == "retry"
+    assert "wrong content" in wrong.error
+
+
+def test_large_outputs_are_moved_aside_and_pinned(bench: Bench) -> None:
+    ended = bench.run(
+        "head -c 100000 /dev/zero > out; cp out copy", outputs={"a": Output("file", "out"), "b": Output("files", "*")}
+    )
+    assert ended.report.outcome == "finished"
+    assert {file.name for file in ended.parcel.large} == {"out", "copy"}
+    assert bench.tools.shelf.blobs.size(ended.report.outputs["a"]["blob"]) == 100_000
+
+
+# --- environment and cores ---
+
+
+def test_environment_and_cores(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    script = """if True:
+        import os
+        own, threads, seed = (os.environ.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "OMP_NUM_THREADS", "SEED"))
+        print(own, threads, seed, len(os.sched_getaffinity(0)), os.getsid(0) == os.getpid())"""
+    for cores in (1, 2):
+        cpus = min(cores, os.cpu_count() or 1)
+        report = bench.run(script, PYTHON, cores=cores, environment={"SEED": "5"}).report
+        assert report.stdout_tail == f"None {cores} 5 {cpus} True", report
+
+
+# --- warm ---
+
+SAMPLE = """
+import os, sys
+IMPORTED_IN = os.getpid()
+def main(argv):
+    if argv[0] == "tell":
+        print(os.getpid() != IMPORTED_IN, os.getppid() == IMPORTED_IN, os.getsid(0) == os.getpid())
+        print(os.listdir("."), os.environ["SEED"], argv[1:], sys.argv)
+        os.write(2, b"raw")
+    if argv[0] == "server":
+        print(IMPORTED_IN)
+    if argv[0] == "raise":
+        raise ValueError("on purpose")
+    if argv[0] == "exit":
+        sys.exit(int(argv[1]))
+    if argv[0] == "die":
+        os.kill(os.getpid(), 9)
+    if argv[0] == "hang":
+        open(argv[1], "w").write(str(os.getpid()))
+        import signal; signal.pause()
+    if argv[0] == "return":
+        return int(argv[1])
+"""
+
+
+@pytest.fixture
+def warm(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Attempt]:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "warm_sample.py").write_text(SAMPLE)
+    environment = {**bench.tools.environment, "PYTHONPATH": str(tmp_path / "lib")}
+    monkeypatch.setattr(
+        bench, "tools", Tools("tester", bench.platform, bench.tools.shelf, grace_s=0.3, environment=environment)
+    )
+
+    def attempt(*argv: str, cores: int = 1) -> Attempt:
+        description = JobDescription("warm", argv, environment={"SEED": "5"})
+        return Attempt(LeasedJob(7, 1, "p", "run", description, cores), WARM, cores, bench.tools)
+
+    return attempt
+
+
+def test_warm_jobs_are_like_others(bench: Bench, warm: Callable[..., Attempt]) -> None:
+    told = warm("tell", "a b").run(bench.work).report
+    assert told.stdout_tail == "True True True\n['stderr', 'stdout'] 5 ['a b'] ['warm_sample', 'tell', 'a b']", told
+    assert told.stderr_tail == "raw"
+    first, second = (warm("server").run(bench.work).report.stdout_tail for _ in range(2))
+    assert first == second
+    raised = warm("raise").run(bench.work).report
+    assert (raised.outcome, raised.exit_status) == ("failed", 1)
+    assert raised.stderr_tail.endswith("ValueError: on purpose")
+    assert warm("exit", "7").run(bench.work).report.exit_status == 7
+    assert warm("return", "3").run(bench.work).report.exit_status == 3
+    assert warm("die").run(bench.work).report.exit_status == -9
+
+
+def test_a_warm_job_can_be_stopped_and_its_server_can_die(bench: Bench, warm: Callable[..., Attempt], tmp_path: Path) -> None:
+    attempt = warm("hang", str(tmp_path / "pid"))
+    wait = bench.begin(attempt)
+    until((tmp_path / "pid").exists)
+    attempt.stop("unwanted")
+    assert wait().report.outcome == "interrupted"
+
+    server = int(warm("server").run(bench.work).report.stdout_tail)
+    (tmp_path / "pid").unlink()
+    wait = bench.begin(warm("hang", str(tmp_path / "pid")))
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    os.kill(server, 9)
+    report = wait().report
+    assert (report.outcome, "lost" in report.error) == ("retry", True)
+    until(lambda: not is_alive(tmp_path / "pid"))
+    assert int(warm("server").run(bench.work).report.stdout_tail) != server  # started again
+
+
+def test_without_a_warm_server_jobs_are_started_plainly(bench: Bench, warm: Callable[..., Attempt], tmp_path: Path) -> None:
+    assert warm("tell", cores=2).run(bench.work).report.exit_status == 99  # other threads than it was imported with
+    (tmp_path / "lib" / "warm_sample.py").write_text("raise ImportError('broken')")
+    assert warm("tell").run(bench.work).report.exit_status == 99
