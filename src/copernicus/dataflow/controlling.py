@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from copernicus.dataflow import facts as f
-from copernicus.dataflow.building import connect, disconnect, inner_place, make_instance, remove_instance, type_of
+from copernicus.dataflow.building import connect, disconnect, inner_place, make_instance, remove_instance, type_of, writer_of
 from copernicus.dataflow.calls import ChildSet, ChildStart, ChildView, ControllerAnswer, ControllerCall
 from copernicus.dataflow.network import Instance, Network, Place
-from copernicus.dataflow.paths import clean_name
+from copernicus.dataflow.paths import clean_name, parse_path
 from copernicus.dataflow.status import own_error, why_held
 from copernicus.dataflow.transaction import StartCall, Transaction
 from copernicus.dataflow.views import inputs_of, read, version_of
@@ -140,10 +140,11 @@ def _set_inputs(tx: Transaction, instance: Instance, child: Instance, change: Ch
         for path in [path for path in links if path[0] == name]:
             disconnect(tx, Place(child.id, "in", path))
         tx.write(place, to_json(decode(kind, value, f"{child.name}.{name}")))
-    for name, text in change.connections.items():
-        place, source = Place(child.id, "in", (name,)), inner_place(tx, instance, text)
-        for path in [path for path in links if path[0] == name and links[path] != source]:
-            disconnect(tx, Place(child.id, "in", path))
+    for field, text in change.connections.items():
+        # A key may go into a field: `others[0]`, `rec.member`.
+        place, source = Place(child.id, "in", parse_path(f"self:in.{field}").members), inner_place(tx, instance, text)
+        while (writer := writer_of(tx, place)) is not None and links[writer.path] != source:
+            disconnect(tx, writer)
         connect(tx, source, place)
 
 
