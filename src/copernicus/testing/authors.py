@@ -113,7 +113,7 @@ class FakeInstance(Generic[R]):
 
     def set(self, **inputs: Any) -> None:
         """Change inputs; None takes a value away."""
-        dumped = _dumped(self._function, inputs)
+        dumped = {name: value for name, value in _dumped(self._function, inputs).items() if name in inputs}
         for name in inputs:
             if dumped.get(name) != self.inputs.get(name):
                 self.changed.add(name)
