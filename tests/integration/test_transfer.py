@@ -134,10 +134,11 @@ def test_a_part_that_rotted_here_is_dropped_and_fetched_anew(server: SmallServer
 def test_small_and_empty_files_travel_too(server: SmallServer, tmp_path: Path, content: bytes) -> None:
     file = FileRef(hash_bytes(content), len(content), "x")
     (tmp_path / "x").write_bytes(content)
+    (tmp_path / "link").symlink_to("x")
     with server.caller() as caller:
-        upload(caller, file, tmp_path / "x")
+        upload(caller, file, tmp_path / "link")
         download(caller, file, tmp_path / "y")
         with pytest.raises(UnknownPath):
             download(caller, FileRef("0" * 64, 5), tmp_path / "z")
     assert (tmp_path / "y").read_bytes() == content
-    assert {path.name for path in tmp_path.iterdir()} == {"keys", "blobs", "x", "y"}
+    assert {path.name for path in tmp_path.iterdir()} == {"keys", "blobs", "x", "link", "y"}

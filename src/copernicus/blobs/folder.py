@@ -331,11 +331,12 @@ class BlobFolder:
         (self._incoming / checked_blob(blob)).unlink(missing_ok=True)
 
 
-def open_regular(path: Path) -> int:
-    """Return a descriptor for reading a regular file, no link followed; raise `UsageError` if it is something else."""
+def open_regular(path: Path, *, is_link_followed: bool = False) -> int:
+    """Return a descriptor for reading a regular file; raise `UsageError` if it is something else, or (a link to) nothing."""
     try:
         # NONBLOCK: opening a FIFO must not hang; it has no effect on regular files
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        follow = 0 if is_link_followed else os.O_NOFOLLOW
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | follow)
     except OSError as error:
         raise UsageError(f"The file {path} cannot be read: {os.strerror(error.errno or 0)}.") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

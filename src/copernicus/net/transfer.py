@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import random
 import threading
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from copernicus.blobs.durable import disk_errors, sync_folder
-from copernicus.blobs.folder import open_regular
+from copernicus.blobs.folder import open_regular, write_all
 from copernicus.blobs.hashing import CHUNK_BYTES, Hasher, checked_blob, hash_file
 from copernicus.errors import (
     CopernicusError,
@@ -29,6 +30,7 @@ from copernicus.wire.messages import BlobStatusRequest
 Progress = Callable[[int, int], None]  # bytes that are over there, bytes in all
 
 ATTEMPTS = 8
+GATHERED_BYTES, RECORD_BYTES = 512 * 1024, 16 * 1024
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
 PIECE_TIMEOUT_S = 300.0  # the answer to the last piece comes after the fsync of the whole file
 
@@ -68,7 +70,7 @@ def upload(
     row brought nothing, and whatever the server answers. `stop` ends the waiting.
     """
     patience = Patience(attempts, stop)
-    source = open_regular(path)
+    source = open_regular(path, is_link_followed=True)
     try:
         if os.fstat(source).st_size != file.size:
             raise UsageError(f"{path} has changed: it had {file.size} bytes.", "Send it again.")
@@ -184,22 +186,43 @@ def _receive_rest(
             raise InternalError(f"{caller.where} answered HTTP {response.status} to a request for a blob.")
         if response.status == 200 and hasher.count:
             raise InternalError(f"{caller.where} does not go on with a blob where it was cut.")
-        while hasher.count < file.size:
-            with caller.reading():
-                chunk = response.read1(CHUNK_BYTES)
-            if not chunk:
-                break
-            chunk = chunk[: file.size - hasher.count]
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            hasher.update(chunk)
-            patience.progressed()
-            if progress is not None:
-                progress(hasher.count, file.size)
+        _receive_body(caller, response, file, descriptor, hasher, patience, progress)
         if hasher.count < file.size:
             caller.close()
             patience.pause(Unreachable(f"The answer of {caller.where} broke in the middle of a file.", "Try again."))
         else:
             with caller.reading():
                 response.read()
+
+
+def _receive_body(
+    caller: Caller,
+    response: http.client.HTTPResponse,
+    file: FileRef,
+    descriptor: int,
+    hasher: Hasher,
+    patience: Patience,
+    progress: Progress | None,
+) -> None:
+    """Take over what comes of one answer, up to its end or a cut; every byte that came is kept."""
+    is_open = True
+    while is_open and hasher.count < file.size:
+        gathered, count = list[bytes](), 0
+        try:
+            with caller.reading():
+                while count < min(GATHERED_BYTES, file.size - hasher.count):
+                    # one TLS record at a time: what was decrypted before a cut is not lost
+                    piece = response.read1(min(RECORD_BYTES, file.size - hasher.count - count))
+                    if not piece:
+                        is_open = False
+                        break
+                    gathered.append(piece)
+                    count += len(piece)
+        finally:
+            if count:
+                data = b"".join(gathered)
+                write_all(descriptor, data)
+                hasher.update(data)
+                patience.progressed()
+                if progress is not None:
+                    progress(hasher.count, file.size)
