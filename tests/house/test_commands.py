@@ -19,7 +19,7 @@ def root(program: str) -> click.Command:
     if isinstance(target, click.Command):
         return target
     module = importlib.import_module(point.module)
-    (found,) = {value for name in ("cli", "cpcc", "cpc_server", "cpc_worker", "program", "root")
+    (found,) = {value for name in ("cli", "command", "cpcc", "cpc_server", "cpc_worker")
                 if isinstance(value := getattr(module, name, None), click.Command)}  # fmt: skip
     return found
 

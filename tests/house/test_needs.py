@@ -25,7 +25,8 @@ def needs(tree: ast.Module) -> Iterator[str]:
             yield from (argument.arg for argument in node.args.args if argument.arg in FIXTURES)
         elif isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if called in DISK:
+            gives_way = called == "sleep" and len(node.args) == 1 and getattr(node.args[0], "value", None) == 0
+            if called in DISK and not gives_way:
                 yield f"{called}()"
 
 
@@ -40,3 +41,7 @@ def test_unit_tests_need_nothing() -> None:
 )
 def test_a_need_is_noticed(line: str) -> None:
     assert list(needs(ast.parse(line)))
+
+
+def test_giving_way_to_other_tasks_is_no_sleep() -> None:
+    assert not list(needs(ast.parse("async def f():\n    await asyncio.sleep(0)")))
