@@ -199,6 +199,6 @@ def answers(settings: ServerSettings, own: str) -> bool:
 def said(log: Path, offset: int) -> str:
     """Return the last lines that came into `log` after `offset`."""
     with open(log, "rb") as file:
-        file.seek(offset)
+        file.seek(offset if offset <= os.fstat(file.fileno()).st_size else 0)  # it may have begun anew meanwhile
         lines = file.read()[-16384:].decode(errors="replace").splitlines()
     return "\n".join([f"Its log ({log}) says:", *lines[-TAIL_LINES:]]) if lines else f"Its log is {log}."
