@@ -56,6 +56,8 @@ def judge_book(evidence: Evidence, jobs_wanted: int | None = None) -> list[Findi
             findings.append(Finding("doubled", f"job {job.job} has accepted results of attempts {finished}"))
         if job.state == "done" and not finished:
             findings.append(Finding("lost", f"job {job.job} is done, and no attempt of it finished"))
+        if job.state == "done" and not evidence.filings.get(job.key):
+            findings.append(Finding("lost", f"job {job.job} is done, and its result was never filed"))
         if numbers != sorted(set(numbers)):
             findings.append(Finding("doubled", f"job {job.job} has attempts {numbers}"))
     for key, count in evidence.filings.items():

@@ -75,6 +75,10 @@ def file_twice(run: Run) -> None:
     run.evidence.filings["key2"] = 2
 
 
+def accept_without_filing(run: Run) -> None:
+    del run.evidence.filings["key2"]
+
+
 def make_a_job_twice(run: Run) -> None:
     run.evidence.jobs.append(JobEvidence(5, "key4", "done", [(1, "finished")]))
 
@@ -108,7 +112,7 @@ def test_a_true_run_is_found_good() -> None:
     [
         (lose_a_value, "lost"), (double_a_value, "doubled"), (apply_a_replay_as_new, "doubled"), (lose_a_result, "stuck"),
         (mix_results_up, "unexpected"), (mix_the_order_up, "unexpected"), (accept_two_results, "doubled"),
-        (file_twice, "doubled"), (make_a_job_twice, "doubled"), (reset_attempts, "doubled"),
+        (file_twice, "doubled"), (accept_without_filing, "lost"), (make_a_job_twice, "doubled"), (reset_attempts, "doubled"),
         (leave_a_job, "stuck"), (tear_the_log, "lost"),
         (forget_what_was_read, "lost"), (take_a_read_value_back, "lost"),
     ],
