@@ -175,6 +175,26 @@ async def test_bundle_and_reservation_decide_which_projects_a_worker_serves(rig:
     assert "works for project other only" in " ".join(rig.dispatch.jobs.explain(mine))
 
 
+@scenario
+async def test_a_fault_in_the_middle_of_a_decision_is_told_and_leaves_nothing_durable(rig: Rig) -> None:
+    (job,) = await rig.want("a")
+    (leased,) = await rig.lease()
+    broken: list[Exception] = []
+    rig.dispatch.when_broken = broken.append
+
+    def fail(unit: Unit, record: JobRecord) -> None:
+        raise KeyError("a mistake")
+
+    rig.project.then = fail
+    with pytest.raises(KeyError):
+        await rig.exchange("w", report(leased))
+    assert len(broken) == 1
+    rig.dispatch.load()
+    rig.project.then = lambda unit, record: None
+    assert rig.state(job) == "leased"
+    assert (await rig.exchange("w", report(leased))).verdicts[0].verdict == "accepted"
+
+
 # --- how attempts end
 
 

@@ -51,8 +51,10 @@ async def _serve(server: Server) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     await server.start()
-    await stopped.wait()
-    await server.stop()
+    try:
+        await stopped.wait()
+    finally:
+        await server.stop()
 
 
 def _log_to(folder: Path, settings: ServerSettings) -> None:

@@ -9,7 +9,7 @@ import os
 import socket
 import ssl
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from copernicus._version import __version__
@@ -47,50 +47,60 @@ class Server:
     def __init__(self, folder: Path, settings: ServerSettings) -> None:
         self._settings = settings
         self._places = ServerPlaces(folder)
-        self._lock = FolderLock(folder)
+        self._closing = AsyncExitStack()
+        self._closing.callback(FolderLock(folder).release)
+        self._closing.callback(self._release_projects)
         self._project_lock: FolderLock | None = None
         self._run_dir = Path(settings.run_dir)
         self._keys = KeyFolder(self._places.keys)
         self._refusal: CopernicusError | None = Unavailable("The server is starting.", "Try again.")
         self._recovery: asyncio.Task[None] | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
         self._contexts: list[ssl.SSLContext] = []
 
     async def start(self) -> None:
-        """Read what is stored, go on where it was left, and open both ports."""
+        """Read what is stored, go on where it was left, and open both ports; nothing stays open when that fails."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Answer who waits, finish what is under way, close everything."""
+        self._is_stopping = True
+        self._refusal = Unavailable("The server is stopping.", "Try again when it is back.")
+        await self._closing.aclose()
+        _log.info("server stopped")
+
+    async def _start(self) -> None:
+        """Every room says, as soon as it stands, how it is closed; that happens in the reverse order."""
+        closing = self._closing
         self._keys.check()
         self._keys.renew_server_certificate(self._settings.certificate_names, _now())
         if self._run_dir.exists():
             self._claim()
         self._build()
+        closing.callback(self._access.close)
+        closing.push_async_callback(self._close_store)
+        closing.callback(self._files.close)
         self._dispatch.load()
+        closing.push_async_callback(self._projects.close)
         await self._projects.open()
         await self._store.submit(Unit())
         self._refusal = None
+        closing.push_async_callback(self._http.close)
+        closing.callback(self._dispatch.close)
         await self._listen()
-        self._tasks = [asyncio.create_task(self._watch_workers()), asyncio.create_task(self._watch_certificate())]
+        for duty in (self._watch_workers, self._watch_certificate):
+            closing.push_async_callback(_ended, asyncio.create_task(duty()))
+        closing.push_async_callback(self._end_recovery)
         _log.info("server %s listens on ports %d and %d", __version__, *self._ports)
 
-    async def stop(self) -> None:
-        """Answer who waits, finish what is under way, close everything."""
-        self._refusal = Unavailable("The server is stopping.", "Try again when it is back.")
-        for task in (*self._tasks, self._recovery):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-        self._dispatch.close()
-        await self._http.close()
-        await self._projects.close()
+    async def _close_store(self) -> None:
         with suppress(CopernicusError):
             await self._store.submit(Unit())
         self._store.close()
-        self._access.close()
-        self._files.close()
-        if self._project_lock is not None:
-            self._project_lock.release()
-        self._lock.release()
-        _log.info("server stopped")
 
     def _build(self) -> None:
         """Make every room and tell each what it needs of the others."""
@@ -155,6 +165,10 @@ class Server:
         if self._project_lock is None:
             self._project_lock = FolderLock(self._run_dir)
 
+    def _release_projects(self) -> None:
+        if self._project_lock is not None:
+            self._project_lock.release()
+
     async def _listen(self) -> None:
         host = self._settings.listen_host
         certificate, key = self._keys.server_certificate, self._keys.server_key
@@ -169,7 +183,7 @@ class Server:
 
     def _recover_from(self, error: Exception) -> None:
         """The disk refused something, or a decision broke off: what is in memory counts no more."""
-        if self._recovery is not None and not self._recovery.done():
+        if self._is_stopping or (self._recovery is not None and not self._recovery.done()):
             return
         _log.error("memory is thrown away and read again: %s", error, exc_info=not isinstance(error, CopernicusError))
         fault = Unavailable("The server is recovering from a fault.", "Try again.")
@@ -194,6 +208,10 @@ class Server:
         self._refusal = None
         _log.info("recovered")
 
+    async def _end_recovery(self) -> None:
+        if self._recovery is not None:
+            await _ended(self._recovery)
+
     async def _watch_workers(self) -> None:
         tick_s = max(0.1, self._settings.heartbeat_time / 20)
         while True:
@@ -216,6 +234,12 @@ class Server:
                         context.load_cert_chain(self._keys.server_certificate, self._keys.server_key)
             except Exception:
                 _log.exception("the certificate could not be renewed")
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def _now() -> datetime.datetime:
