@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.integration.fake_server import FakeServer
 
@@ -26,6 +28,14 @@ PYTHON = Found(Executable("python", (sys.executable, "-c")), "3", "test")
 
 def shell(script: str, **more: object) -> JobDescription:
     return JobDescription("sh", (script,), **more)  # type: ignore[arg-type]
+
+
+def runs(pid: int) -> bool:
+    """A zombie does not: the test's own process may have inherited it."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Worker:
@@ -234,3 +244,26 @@ def test_cores_are_split_and_capped(server: FakeServer, start: Callable[..., Wor
     assert server.result(wide).outputs["n"] == 3
     worker.leave()
     server.nothing_else_was_sent()
+
+
+def test_no_program_outlives_a_killed_worker(server: FakeServer, tmp_path: Path) -> None:
+    """The worker runs in a process of its own here, whose connection leads nowhere but to jobs that never end."""
+    script = f"""if True:
+        import sys
+        from pathlib import Path
+        from tests.integration.test_worker_agent import FakeServer, Worker, shell
+        server = FakeServer()
+        server.put(shell("echo $$ > {tmp_path}/first; exec sleep 1000"))
+        server.put(shell("setsid sh -c 'echo $$ > {tmp_path}/second; exec sleep 1000' & exec sleep 1000"))
+        Worker(server, Path("{tmp_path}/place"))"""
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2])
+    waiter = threading.Event()
+    while not all((tmp_path / name).exists() and (tmp_path / name).read_text() for name in ("first", "second")):
+        assert not waiter.wait(0.02)
+    pids = [int((tmp_path / name).read_text()) for name in ("first", "second")]
+    assert all(runs(pid) for pid in pids)
+    process.kill()
+    process.wait()
+    [place] = (tmp_path / "place").iterdir()
+    while any(runs(pid) for pid in pids) or (place / "jobs").exists():
+        assert not waiter.wait(0.02)

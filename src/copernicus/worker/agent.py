@@ -110,6 +110,7 @@ class Agent:
             self._platform.close()
             self._place.remove()
             raise
+        self._platform.watch_over(self.worker, self._place.jobs)
         self._tools = replace(self._tools, inline_limit_bytes=welcome.inline_limit_bytes)
         exchange = Exchange(
             self.worker, self._desk, self._spool, self._shelf, self._connection.caller, self._reannounce, self._say

@@ -193,7 +193,7 @@ class Exchange:
             self._drop(verdict.job, verdict.attempt)
         count = self._desk.settle(pending.ask, reply.jobs)
         self._desk.unpack(pending.packed)  # what got no verdict is sent again
-        if count:
+        if count or not (pending.packed or pending.request.wait_s):
             self._say(f"Got {count} job{'s' if count != 1 else ''}.")
         if reply.is_unknown_worker:
             try:
@@ -260,14 +260,17 @@ class Exchange:
 
     def poller(self) -> None:
         """In a thread of its own: while cores are free, keep a request waiting at the server, until `close`."""
+        wait_s = 0.0  # the first one, so that people see at once what there is
         while self._desk.wait_idle() and not self._over.is_set():
             ask = self._desk.ask()
             if ask.cores <= 0:
                 continue
-            self._tell_waiting()
-            # A request that offers only some of the cores is renewed soon, so that wide jobs hear of those freed later.
-            pending = self._request([], ask, POLL_S if ask.cores >= self._desk.cores else SHORT_POLL_S)
-            self._poll(pending)
+            if wait_s:
+                self._tell_waiting()
+                # One that offers only some of the cores is renewed soon, so that wide jobs hear of those freed later.
+                wait_s = POLL_S if ask.cores >= self._desk.cores else SHORT_POLL_S
+            self._poll(self._request([], ask, wait_s))
+            wait_s = POLL_S
 
     def _poll(self, pending: Pending) -> None:
         while not self._over.is_set():

@@ -16,6 +16,7 @@ from typing import Protocol
 
 END_LIMIT_S = 10.0
 TAG = "CPC_ATTEMPT"
+WARM = "warm"
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -203,7 +204,7 @@ class Processes:
                 strays.append(orphan)
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(orphan, signal.SIGKILL)
-            elif not owner:
+            elif not owner or owner.endswith(f"/{WARM}"):
                 has_unowned = True
         return strays, has_unowned
 

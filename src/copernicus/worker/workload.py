@@ -23,7 +23,7 @@ from copernicus.worker.folder import WorkFolder
 from copernicus.worker.harvest import STREAMS, Harvest
 from copernicus.worker.judging import Judgement, judge
 from copernicus.worker.platforms import Platform
-from copernicus.worker.processes import TAG, CannotStart, Launch, Lost, Process
+from copernicus.worker.processes import TAG, WARM, CannotStart, Launch, Lost, Process
 from copernicus.worker.shelf import Shelf, size_on_disk
 
 STREAM_LIMIT_BYTES = 256 * 1024**2
@@ -146,7 +146,7 @@ class Attempt:
             memory_bytes=description.resources.memory_bytes,
             warm=executable.warm,
             warm_argv=description.argv,
-            warm_environment=shared,
+            warm_environment={**shared, TAG: f"{self._tools.worker}/{WARM}"},
         )
 
     def _conclude(self, harvest: Harvest, status: int, wall_s: float) -> Ended:

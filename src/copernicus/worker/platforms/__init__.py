@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from copernicus.worker.processes import Launch, Process
 
 
 class Platform(Protocol):
-    """A place with cores. `launcher` starts a program on cores that were claimed; entry point `copernicus.platforms`."""
+    """A place with cores, on which programs are started; made with the number of cores to use (None: all)."""
 
     name: str
     cores: int
+
+    def watch_over(self, worker: str, folder: Path) -> None:
+        """From now on, see to it that no program of `worker` outlives it, should it be killed, nor what is in `folder`."""
+        ...
 
     def claim(self, cores: int) -> frozenset[int] | None:
         """Take `cores` cores; return their numbers, or None when this platform does not number its cores."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from pathlib import Path
 
 from copernicus.errors import UsageError
+from copernicus.worker.guard import Guard
 from copernicus.worker.partition import pick
 from copernicus.worker.processes import Launch, Process, Processes
 from copernicus.worker.warmth import WarmServers
@@ -27,6 +30,12 @@ class Smp:
         self._lock = threading.Lock()
         self._processes = Processes()
         self._warm = WarmServers(self._processes)
+        self._guard: Guard | None = None
+
+    def watch_over(self, worker: str, folder: Path) -> None:
+        """End the worker's programs should it be killed (see `Platform`); where the system shows their environment."""
+        if sys.platform.startswith("linux"):
+            self._guard = Guard(self._processes, worker, folder)
 
     def claim(self, cores: int) -> frozenset[int] | None:
         """Take `cores` cores that lie together (see `Platform`)."""
@@ -55,6 +64,9 @@ class Smp:
         """End warm servers and strays (see `Platform`)."""
         self._warm.close()
         self._processes.end_all()
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
 
 
 def usable_cores() -> frozenset[int]:
