@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from copernicus.config.running import FolderLock, holder
-from copernicus.errors import CopernicusError, SettingsError
+from copernicus.errors import CopernicusError, NoSpace, SettingsError
 from copernicus.net.bundle import find_bundle, read_bundle
 from copernicus.server.cli import cli
 
@@ -103,6 +103,28 @@ def test_a_setup_that_cannot_be_leaves_nothing(
     (tmp_path / "file").write_text("a file")
     assert said in refusal(server("setup", *words, password=password))
     assert not home.exists()
+
+
+def test_a_setup_that_breaks_off_leaves_nothing(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> None:
+        raise NoSpace("The disk is full.")
+
+    monkeypatch.setattr("copernicus.server.cli.setup.SqliteAccessStore", full)
+    assert "disk is full" in refusal(server("setup", "-stdin", "projects"))
+    assert not [path for path in home.rglob("*") if path.is_file()]
+
+
+def test_a_bundle_that_lay_there_before_setup_stays(server: Server, home: Path) -> None:
+    assert server("setup", "-stdin", "-servername", "elsewhere", "projects").exit_code == 0
+    (home / "elsewhere" / "client.cnx").rename(home / "client.cnx")
+    before = (home / "client.cnx").read_bytes()
+    assert server("setup", "-stdin", "more").exit_code == 0
+    assert (home / "client.cnx").read_bytes() == before
+    assert (
+        find_bundle().authority
+        == read_bundle(home / "_default" / "client.cnx").authority
+        != read_bundle(home / "client.cnx").authority
+    )
 
 
 def test_another_servers_bundle_is_never_replaced(ready: Path, home: Path, server: Server) -> None:
