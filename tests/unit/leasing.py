@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 from copernicus.model.jobs import ExecutableOffer, JobDescription, JobState, LeasedJob, Report, Resources, WorkerOffer
@@ -124,3 +125,23 @@ def run(scenario: Awaitable[T]) -> T:
         return await scenario
 
     return asyncio.run(main())
+
+
+def scenario(test: Callable[[Rig], Awaitable[None]]) -> Callable[[], None]:
+    """Run a coroutine test with a rig of its own, and check the books after it."""
+
+    @wraps(test)
+    def wrapped() -> None:
+        rig = Rig()
+        run(test(rig))
+        in_memory = {job.id: job for job in rig.dispatch.jobs.open_jobs()}
+        durable = {number: job for number, job in rig.book.disk.jobs.items() if job.state in ("blocked", "queued", "leased")}
+        assert in_memory == durable, "what is in memory is not what is durable"
+        leases = {number for worker in rig.dispatch.workers for number in worker.leases}
+        assert leases == {job.id for job in in_memory.values() if job.state == "leased"}
+        assert {job.id for job in in_memory.values() if job.state == "queued"} == {
+            waiting.job for waiting in rig.dispatch.jobs.queue.in_order({})
+        }
+
+    del wrapped.__wrapped__  # pytest would take the rig for a fixture
+    return wrapped

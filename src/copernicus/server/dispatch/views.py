@@ -16,7 +16,7 @@ Names = Callable[[], Iterable[ProjectRow]]
 
 
 class JobViews(Jobs):
-    """The job book (a `JobDesk`), with what only those who know the workers can tell about it."""
+    """The job book, with what only those who know the workers can tell about it."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class JobViews(Jobs):
         self._workers, self._names, self._monotonic = workers, names, monotonic
 
     def rows(self, project: str = "", states: Collection[JobState] = OPEN_STATES) -> list[JobRow]:
-        """See `JobDesk.rows`."""
+        """The jobs in `states` (of one project, by id or name): queued ones first, in the order in which they would go out."""
         names = {row.id: row.name for row in self._names()}
         found = [job for job in self.open_jobs() if job.state in states]
         if project:
@@ -45,7 +45,7 @@ class JobViews(Jobs):
         return [self._row(job, names.get(job.project, job.project)) for job in found]
 
     def explain(self, number: int) -> list[str]:
-        """See `JobDesk.explain`."""
+        """Why a job is where it is: lines for a person, most important first."""
         job = self.record(number)
         if job is None:
             return [f"There is no job {number}."]

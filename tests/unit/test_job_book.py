@@ -1,0 +1,138 @@
+"""The job book as projects use it, and the workers that wait for what they put there."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.unit.leasing import Rig, bundle, report, scenario
+
+from copernicus.model.jobs import StagedFile
+from copernicus.model.values import FileRef
+from copernicus.server.storage.abc import DropProject, Unit
+from copernicus.wire import messages as m
+
+CHECKPOINT = (StagedFile("state.cpt", FileRef("c" * 64, 7)),)
+
+
+# --- what projects ask of the job book
+
+
+@scenario
+async def test_a_superseded_job_is_stopped_and_ends_as_cancelled(rig: Rig) -> None:
+    rig.blobs.add("c" * 64)
+    queued, blocked = await rig.want("a"), await rig.want("b", why="input is being remade")
+    for key in "ab":
+        await rig.change(rig.dispatch.jobs.supersede, "p", key)
+    assert [rig.state(queued[0]), rig.state(blocked[0])] == ["cancelled", "cancelled"]
+    (job,) = await rig.want("c")
+    (leased,) = await rig.lease()
+    await rig.change(rig.dispatch.jobs.supersede, "p", "c")
+    rig.restart()
+    assert (await rig.beat("w", leased)).stop == [job]
+    await rig.exchange("w", report(leased, "interrupted", checkpoint=CHECKPOINT))
+    assert (rig.state(job), rig.project.ends) == ("cancelled", [])
+    assert await rig.want("c") == [job], "wanted again it goes on from its checkpoint"
+    (again,) = await rig.lease()
+    assert (again.attempt, again.checkpoint) == (2, CHECKPOINT)
+
+
+@scenario
+async def test_a_superseded_job_that_finishes_first_is_filed(rig: Rig) -> None:
+    (job,) = await rig.want("a")
+    (leased,) = await rig.lease()
+    await rig.change(rig.dispatch.jobs.supersede, "p", "a")
+    await rig.exchange("w", report(leased))
+    assert (rig.state(job), rig.project.ends[0][0]) == ("done", "finished")
+
+
+@scenario
+async def test_wanting_again_joins_what_stands_and_takes_over_its_priority(rig: Rig) -> None:
+    (job,) = await rig.want("a", why="held")
+    assert await rig.want("a", priority=7) == [job]
+    record = rig.dispatch.jobs.record(job)
+    assert record is not None
+    assert (record.state, record.why, record.description.priority) == ("queued", "", 7)
+    (leased,) = await rig.lease()
+    await rig.change(rig.dispatch.jobs.supersede, "p", "a")
+    assert await rig.want("a") == [job]
+    assert (await rig.beat("w", leased)).stop == []
+    await rig.exchange("w", report(leased))
+    assert await rig.want("a") == [job]
+    assert rig.state(job) == "done"
+
+
+@scenario
+async def test_a_failed_job_that_is_cleared_has_a_fresh_budget(rig: Rig) -> None:
+    (job,) = await rig.want("a")
+    (leased,) = await rig.lease()
+    await rig.exchange("w", report(leased, "failed", error="no such atom"), cores=0)
+    assert rig.state(job) == "failed"
+    await rig.change(rig.dispatch.jobs.clear, "p", "a")
+    (again,) = await rig.lease()
+    assert (again.job, again.attempt) == (job, 2)
+
+
+@scenario
+async def test_a_forgotten_project_leaves_nothing(rig: Rig) -> None:
+    await rig.want("a", "b", project="q")
+    (leased,) = await rig.lease(cores=1)
+    unit = Unit()
+    rig.dispatch.jobs.forget(unit, "q")
+    unit.add(DropProject("q"))
+    await rig.book.submit(unit)
+    assert (await rig.beat("w", leased)).stop == [leased.job]
+    assert (await rig.exchange("w", report(leased))).verdicts[0].verdict == "stale"
+    rig.restart()
+    assert rig.dispatch.jobs.rows() == []
+    assert await rig.want("new") == [3], "numbers are not used again"
+
+
+@scenario
+async def test_ended_jobs_are_a_line_in_memory_and_whole_in_the_store(rig: Rig) -> None:
+    (job,) = await rig.want("a")
+    (leased,) = await rig.lease()
+    await rig.exchange("w", report(leased))
+    assert rig.dispatch.jobs.get(job) is None
+    assert rig.dispatch.jobs._settling == {}
+    assert rig.dispatch.jobs.find("p", "a") == rig.book.job(job)
+    assert rig.dispatch.jobs.counts("p") == {"done": 1}
+
+
+# --- long polls
+
+
+@scenario
+async def test_a_waiting_worker_gets_a_job_in_the_same_group_in_which_it_was_made(rig: Rig) -> None:
+    rig.announce()
+    poll = asyncio.ensure_future(rig.exchange(wait_s=30.0))
+    await asyncio.sleep(0)
+    groups = []
+    commit = rig.book._commit
+    rig.book._commit = lambda: (groups.append(len(rig.book._group)), commit())  # type: ignore[method-assign, assignment]
+    await rig.want("a")
+    assert [job.job for job in (await poll).jobs] == [1]
+    assert groups == [2]
+
+
+@scenario
+async def test_a_poll_of_a_dead_connection_gets_nothing(rig: Rig) -> None:
+    rig.announce("dead")
+    rig.announce("alive")
+    request = m.ExchangeRequest("dead", 2, 10, wait_s=30.0)
+    dead = asyncio.ensure_future(rig.dispatch.exchange(request, bundle("dead"), lambda: False))
+    alive = asyncio.ensure_future(rig.exchange("alive", wait_s=30.0))
+    await asyncio.sleep(0)
+    await rig.want("a")
+    assert [job.job for job in (await alive).jobs] == [1]
+    dead.cancel()
+
+
+@scenario
+async def test_the_newer_of_two_polls_of_a_worker_counts(rig: Rig) -> None:
+    rig.announce()
+    older = asyncio.ensure_future(rig.exchange(wait_s=30.0))
+    await asyncio.sleep(0)
+    newer = asyncio.ensure_future(rig.exchange(wait_s=30.0))
+    assert (await older).jobs == []
+    await rig.want("a")
+    assert len((await newer).jobs) == 1
