@@ -1,7 +1,9 @@
-"""A worker that is killed, or told to go: its jobs run elsewhere, late or at once, and nothing of it stays."""
+"""A worker that is killed, stands still, or is told to go: its jobs run elsewhere, late or at once, and count once."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 from tests.proof.workload import Sleeping
@@ -42,3 +44,18 @@ def test_a_worker_told_to_go_hands_its_jobs_back_at_once(system: System) -> None
     place = system.folder / "worker-0"
     assert [path.name for path in place.iterdir()] == ["output"], "the worker left something behind"
     assert [process for process in system.processes() if process.cwd().startswith(str(place))] == []
+
+
+def test_a_result_that_comes_after_the_lease_has_expired_does_not_count(system: System) -> None:
+    system.setup(heartbeat_s=2)
+    system.start()
+    workload = Sleeping(system, [4.0])
+    first = system.worker("-n", "1")
+    system.until(workload.running, what="the first worker has the job")
+    os.kill(first.pid, signal.SIGSTOP)
+    second = system.worker("-n", "1")
+    system.until(lambda: any(name in second.log for _, name in workload.running()), what="the second worker has the job")
+    os.kill(first.pid, signal.SIGCONT)  # its program has ended meanwhile, or ends before the second one's
+    findings, attempts = workload.judge()
+    assert findings == []
+    assert attempts == [[(1, "worker lost"), (2, "finished")]]
