@@ -1,1 +1,1 @@
-"""What scripts/demo runs: a user of the three programs like any other."""
+"""What `scripts/demo` runs: adaptive sampling of a real molecule, by a user of the three programs like any other."""

@@ -61,19 +61,20 @@ class Analysis:
         """Say of each frame whether its state belongs to the model."""
         return np.isin(self.states, self.model.connected)
 
-    def with_errors(self, inside: Sequence[Array], lag: int | None = None) -> tuple[list[Estimate], list[Estimate]]:
+    def with_errors(
+        self, inside: Sequence[Array], lag: int | None = None, samples: int | None = None
+    ) -> tuple[list[Estimate], list[Estimate]]:
         """Return the slowest timescales and the populations of sets of frames (`inside`, a mask each), with error bars."""
         lag = self.settings.lag if lag is None else lag
+        samples = self.settings.samples if samples is None else min(samples, self.settings.samples)
         parts = np.array([part_inside(self.states, self.count, mask) for mask in inside]).reshape(len(inside), self.count)
 
         def measure(model: MarkovModel) -> Array:
             return np.concatenate([model.timescales(TIMESCALES), parts @ model.weights()])
 
         values = measure(self.model if lag == self.settings.lag else self.model_at(lag))
-        samples = resample(self.data, self.states, self.count, lag, self.settings.samples, self.random(lag), measure).reshape(
-            -1, len(values)
-        )
-        estimates = [summarise(float(value), samples[:, place]) for place, value in enumerate(values)]
+        spread = resample(self.data, self.states, self.count, lag, samples, self.random(lag), measure).reshape(-1, len(values))
+        estimates = [summarise(float(value), spread[:, place]) for place, value in enumerate(values)]
         return [one for one in estimates[:TIMESCALES] if np.isfinite(one.value)], estimates[TIMESCALES:]
 
     def region_populations(self, regions: Sequence[Region]) -> tuple[list[Estimate], list[float], list[Estimate]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from scipy.ndimage import gaussian_filter1d
 
 from copernicus.modules.msm.analysis import Analysis
 from copernicus.modules.msm.features import Array
-from copernicus.modules.msm.results import Macrostate, Summary
+from copernicus.modules.msm.results import Macrostate, Measured, Summary
 from copernicus.modules.msm.uncertainty import Estimate
 
 if TYPE_CHECKING:
@@ -103,8 +105,7 @@ def _label_macrostate(axes: Any, macrostate: Macrostate) -> None:
     """Mark where a macrostate is most populated; its label stays inside of the picture."""
     x, y = macrostate.centre[:2]
     population = macrostate.population
-    error = f" ± {100 * population.error:.1g}" if population.error is not None else ""
-    text = f"{shown(macrostate.name)}\n{100 * population.value:.2g}{error} %"
+    text = f"{shown(macrostate.name)}\n{_percent(population)}"
     (left, right), (_, top) = axes.get_xlim(), axes.get_ylim()
     margin, is_below = 0.12 * (right - left), y > top - 0.15 * (top - axes.get_ylim()[0])
     axes.plot(x, y, "o", color="#222222", markersize=4.5, markeredgecolor="white", markeredgewidth=0.9)
@@ -113,6 +114,14 @@ def _label_macrostate(axes: Any, macrostate: Macrostate) -> None:
         textcoords="offset points", va="top" if is_below else "bottom", fontsize=10, color="#111111",
         path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
     )  # fmt: skip
+
+
+def _percent(population: Measured) -> str:
+    """Return "0.05 ± 0.04 %": the error with one digit, the value to the same place."""
+    if not population.error:
+        return f"{100 * population.value:.2g} %"
+    digits = max(0, -math.floor(math.log10(100 * population.error)))
+    return f"{100 * population.value:.{digits}f} ± {100 * population.error:.{digits}f} %"
 
 
 def timescales(by_lag: Mapping[int, Sequence[Estimate]], lag: int, frame_ps: float, path: Path) -> None:
@@ -134,13 +143,13 @@ def timescales(by_lag: Mapping[int, Sequence[Estimate]], lag: int, frame_ps: flo
         "lag of the model", (lag * frame_ps, 0), xycoords=("data", "axes fraction"), xytext=(4, 4),
         textcoords="offset points", va="bottom", fontsize=8.5, color=_GREY,
     )  # fmt: skip
-    axes.set_yscale("log")
+    _log_scale(axes)
     axes.set_xlim(0, limit[1])
     axes.set_ylim(bottom=x[0] * 2)
     axes.set_xlabel("lag time (ps)")
     axes.set_ylabel("implied timescale (ps)")
     axes.set_title("Implied timescales", loc="left", fontsize=12)
-    axes.legend(frameon=False, fontsize=9, loc="upper right", ncols=3)
+    _legend(axes)
     _save(figure, path)
 
 
@@ -160,28 +169,34 @@ def convergence(history: Sequence[Mapping[str, Any]], summary: Summary, path: Pa
     )
     top.set_ylabel("states")
     top.set_ylim(bottom=0)
-    top.legend(frameon=False, fontsize=9, loc="lower right")
+    _legend(top)
     top.set_title("Convergence over the generations", loc="left", fontsize=12)
 
     for process in range(len(summary.timescales_ns)):
         found = [(g["simulated_ns"], g["timescales_ns"][process]) for g in history if process < len(g["timescales_ns"])]
         _draw_measured(middle, found, COLOURS[process % len(COLOURS)], f"process {process + 1}", scale=1000.0)
-    middle.set_yscale("log")
+    _log_scale(middle)
     middle.set_ylabel("timescale (ps)")
-    middle.legend(frameon=False, fontsize=9, loc="upper right", ncols=3)
+    _legend(middle)
     if summary.regions:
         rarest = min(range(len(summary.regions)), key=lambda place: summary.regions[place].population.value)
         name = shown(summary.regions[rarest].name)
         rows = [(g["simulated_ns"], g["regions"][rarest]) for g in history]
+        raw = [100 * row["raw"] for _, row in rows]
         bottom.plot(
-            [time for time, _ in rows], [row["raw"] for _, row in rows], "s--", color=COLOURS[1], markersize=3.5,
-            label=f"frames simulated in {name} (raw)",
-        )  # fmt: skip
+            [time for time, _ in rows], raw, "s--", color=COLOURS[1], markersize=3.5, label=f"frames simulated in {name}"
+        )
         there = [(time, row["population"]) for time, row in rows if row["population"]["value"] > 0]
-        _draw_measured(bottom, there, COLOURS[0], f"population of {name} (model)")
-        bottom.set_yscale("log")
-        bottom.set_ylabel(f"part in {name}")
-        bottom.legend(frameon=False, fontsize=9, loc="lower right")
+        if there:
+            _draw_measured(bottom, there, COLOURS[0], f"population of {name}", scale=100.0)
+        else:
+            middle_of = (0.5, 0.5)
+            bottom.annotate(
+                f"{name} is not connected to the rest yet", middle_of, xycoords="axes fraction", ha="center", color=_GREY
+            )
+        _log_scale(bottom, steps=(1.0,))
+        bottom.set_ylabel(f"{name} (%)")
+        _legend(bottom)
     bottom.set_xlabel("simulated time (ns)")
     bottom.set_xlim(left=0)
     for axes in (top, middle, bottom):
@@ -227,6 +242,19 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     axes = figure.add_subplot()
     _tidy(axes)
     return figure, axes
+
+
+def _legend(axes: Any) -> None:
+    """Put the legend above the picture, where no data are."""
+    axes.legend(frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1)
+
+
+def _log_scale(axes: Any, steps: Sequence[float] = (1.0, 2.0, 5.0)) -> None:
+    """Make the y axis logarithmic, its labels plain numbers."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _tidy(axes: Any) -> None:

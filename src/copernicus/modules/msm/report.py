@@ -19,6 +19,7 @@ from copernicus.modules.msm.uncertainty import Estimate, resample, summarise
 
 PS_PER_NS = 1000.0
 _LAGS = 7
+_SAMPLES_PER_LAG = 25
 _STAYING_STEPS = 4
 
 
@@ -69,7 +70,7 @@ def report(options: argparse.Namespace) -> None:
     write_json(Path("summary.json"), summary)
 
     plots.free_energy(analysis, macrostates, options.temperature_k, Path("free_energy.png"))
-    by_lag = {lag: analysis.with_errors([], lag)[0] for lag in lags_to_try(analysis)}
+    by_lag = {lag: analysis.with_errors([], lag, samples=_SAMPLES_PER_LAG)[0] for lag in lags_to_try(analysis)}
     plots.timescales(by_lag, options.lag, options.frame_ps, Path("timescales.png"))
     history = [json.loads(model.read_text(encoding="utf-8")) for model in options.models]
     plots.convergence(history, summary, Path("convergence.png"))
@@ -126,7 +127,7 @@ def staying(analysis: Analysis, assignment: Array, names: Sequence[str]) -> list
             analysis.states,
             analysis.count,
             each,
-            analysis.settings.samples,
+            _SAMPLES_PER_LAG,
             analysis.random(1000 + each),
             probabilities,
         )

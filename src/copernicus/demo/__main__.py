@@ -1,0 +1,5 @@
+"""`python -m copernicus.demo`."""
+
+from copernicus.demo.cli import main
+
+main()
