@@ -9,7 +9,7 @@ from collections.abc import Callable
 from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.calls import CommandAnswer, CommandCall, ControllerAnswer, PureAnswer, PureCall
 from copernicus.dataflow.network import Network
-from copernicus.errors import CopernicusError, InternalError
+from copernicus.errors import CopernicusError, InternalError, Unavailable
 from copernicus.server.projects.ports import Jobs, ModuleCode
 from copernicus.server.storage.abc import AppendRecord, BookStore, ProjectRow, Unit
 
@@ -31,7 +31,7 @@ class LiveProject:
         self.row, self.catalog = row, catalog
         self._store, self._jobs, self._code, self._clock = store, jobs, code, clock
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_closed = False
+        self._is_closed = self._is_broken = False
         self.network = self._read()
 
     def _read(self) -> Network:
@@ -54,6 +54,8 @@ class LiveProject:
 
     def step(self, unit: Unit, event: engine.Event) -> engine.Outcome:
         """Let `event` happen inside `unit`. Raises `CopernicusError` when an edit is refused: nothing happened then."""
+        if self._is_broken:
+            raise Unavailable(f"Project {self.row.name} is being read again.", "Try again in a moment.")
         try:
             outcome = engine.step(self.network, self.catalog, event, self._clock())
         except CopernicusError:
@@ -61,8 +63,8 @@ class LiveProject:
         except Exception as error:
             # The network may be half changed; the log is not. Read it again and go on from there.
             logger.exception("step failed: project %s, %s", self.row.name, type(event).__name__)
-            self.network = self._read()
-            asyncio.get_running_loop().call_soon(self.resume)
+            self._is_broken = True
+            self._keep(asyncio.get_running_loop().create_task(self._read_again()))
             raise InternalError(f"The engine failed on {type(event).__name__} ({type(error).__name__}).") from error
         if outcome.data is not None and outcome.seq is not None:
             unit.add(AppendRecord(self.row.id, outcome.seq, outcome.data))
@@ -90,9 +92,16 @@ class LiveProject:
     def _launch(self, network: Network, effect: transaction.Effect) -> None:
         if self._is_closed or network is not self.network:
             return
-        task = asyncio.get_running_loop().create_task(self._ask(network, effect))
+        self._keep(asyncio.get_running_loop().create_task(self._ask(network, effect)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _read_again(self) -> None:
+        await self._store.submit(Unit())  # records that were made before the failure may still be on their way
+        self.network, self._is_broken = self._read(), False
+        self.resume()
 
     async def _ask(self, network: Network, effect: transaction.Effect) -> None:
         event = await self._answer(effect)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
-from copernicus.dataflow.status import is_retired, own_error, why_held
+from copernicus.dataflow.status import is_pending, is_retired, own_error, why_held
 from copernicus.dataflow.views import NOWHERE, inputs_of, source_of
 from copernicus.server.projects.ports import Jobs
 from copernicus.server.storage.abc import JobRecord
@@ -19,6 +19,8 @@ class States:
 
     def __init__(self, network: Network, project: str, jobs: Jobs) -> None:
         self._network, self._project, self._jobs = network, project, jobs
+        self._below: dict[int, Counter[str]] = {}
+        self._held: dict[int, str] = {}
 
     def job_of(self, instance: Instance) -> JobRecord | None:
         """The job of an instance's present key while it has not ended, or None."""
@@ -36,7 +38,7 @@ class States:
     def state_of(self, instance: Instance) -> tuple[str, str]:
         """Return (state, why)."""
         network = self._network
-        held = why_held(network, instance)
+        held = self._why_held(instance)
         if held:
             return "held", "" if held == "held" else held
         error = own_error(network, instance)
@@ -52,12 +54,23 @@ class States:
             return "running", f"{words}: {job.why}" if job.why else words
         if instance.in_flight:
             return "running", "called" if instance.function.kind == "controller" else "its job is being described"
+        if instance.is_evaluated and instance.key and not is_pending(network, instance):
+            return "idle", ""  # its inputs were there when its key was taken, and have not changed since
         absent = self.absent_input(instance)
         if absent:
             return "waiting", absent
         if instance.function.kind == "controller" and instance.is_busy:
             return "running", "instances inside are running"
         return "idle", ""
+
+    def _why_held(self, instance: Instance) -> str:
+        """As `why_held`, which walks up to the top, but once for all that stand beside each other."""
+        if instance.is_held or instance.held_why or instance.index is not None or instance.parent == ROOT:
+            return why_held(self._network, instance)
+        if instance.parent not in self._held:
+            self._held[instance.parent] = why_held(self._network, self._network.instances[instance.parent])
+        held = self._held[instance.parent]
+        return f"{self._network.path_of(instance.parent)} is held" if held == "held" else held
 
     def _composite(self, instance: Instance) -> tuple[str, str]:
         if instance.is_busy:
@@ -91,15 +104,20 @@ class States:
 
     def below(self, instance: Instance) -> dict[str, int]:
         """Count the states of the instances inside that do work themselves; retired indices are left out."""
-        network = self._network
-        counts: Counter[str] = Counter()
-        stack = [instance]
-        while stack:
-            one = stack.pop()
-            if one is not instance and one.function.kind not in ("network", "scatter"):
-                counts[self.state_of(one)[0]] += 1
-            stack += [child for child in network.children(one) if not is_retired(network, child)]
-        return dict(sorted(counts.items()))
+        return dict(sorted(self._count(instance).items()))
+
+    def _count(self, instance: Instance) -> Counter[str]:
+        counts = self._below.get(instance.id)
+        if counts is None:
+            counts = self._below[instance.id] = Counter()
+            for child in self._network.children(instance):
+                if is_retired(self._network, child):
+                    continue
+                if child.function.kind not in ("network", "scatter"):
+                    counts[self.state_of(child)[0]] += 1
+                if child.children:
+                    counts.update(self._count(child))
+        return counts
 
     def row(self, instance: Instance) -> InstanceRow:
         """One instance for people."""
