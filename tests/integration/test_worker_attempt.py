@@ -58,7 +58,7 @@ class Bench:
         return Attempt(LeasedJob(7, 1, "p", "run", description, cores, checkpoint), program, cores, self.tools)
 
     def run(self, script: str, program: Found | None = SHELL, **more: object) -> Ended:
-        ended = self.attempt(script, program, **more).run(self.work)  # type: ignore[arg-type]
+        ended = self.begin(self.attempt(script, program, **more))()  # type: ignore[arg-type]
         self.folders.append(self.work.path)
         return ended
 
@@ -328,6 +328,18 @@ def test_environment_and_cores(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
         cpus = min(cores, os.cpu_count() or 1)
         report = bench.run(script, PYTHON, cores=cores, environment={"SEED": "5"}).report
         assert report.stdout_tail == f"None {cores} 5 {cpus} True", report
+
+
+def test_a_thread_without_a_folder_of_its_own_starts_programs_all_the_same(bench: Bench) -> None:
+    where = Path.cwd()
+    ended = bench.attempt("pwd; echo $OMP_NUM_THREADS; echo e >&2").run(bench.work)  # in the main thread
+    assert ended.report.stdout_tail == f"{bench.work.path}\n1"
+    assert ended.report.stderr_tail == "e"
+    assert (
+        "No such file" in bench.attempt("", Found(Executable("gone", ("/nowhere",)), "1", "test")).run(bench.work).report.error
+    )
+    assert bench.run("pwd").report.stdout_tail == str(bench.work.path)
+    assert Path.cwd() == where  # whatever folder the other threads are in
 
 
 # --- warm ---

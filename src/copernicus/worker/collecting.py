@@ -73,6 +73,12 @@ class Collector:
                 names += [name for name in self._harvest.find(output.pattern) if name not in inputs]
         return tuple(StagedFile(name, self._take(name)) for name in dict.fromkeys(names) if name not in ("stdout", "stderr"))
 
+    def let_go(self) -> None:
+        """Nothing of what was collected is needed."""
+        for file in self.parcel.large:
+            self._shelf.unpin(file.blob)
+        self.parcel = Parcel()
+
     def _value(self, output: Output) -> Any:
         match output.kind:
             case "value":

@@ -46,10 +46,11 @@ class WorkFolder:
 
     def _is_untouched(self) -> bool:
         try:
-            if stat.S_IMODE(os.lstat(self.path).st_mode) != 0o700 or sorted(os.listdir(self.path)) != ["stderr", "stdout"]:
+            folder = str(self.path)
+            if stat.S_IMODE(os.lstat(folder).st_mode) != 0o700 or sorted(os.listdir(folder)) != ["stderr", "stdout"]:
                 return False
             for name in STREAMS:
-                path = self.path / name
+                path = f"{folder}/{name}"
                 status = os.lstat(path)
                 if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or stat.S_IMODE(status.st_mode) != 0o600:
                     return False

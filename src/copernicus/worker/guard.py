@@ -27,9 +27,7 @@ class Guard:
         theirs, self._line = os.pipe()
         argv = (sys.executable, "-P", "-m", "copernicus.worker.guard", worker, str(folder))
         try:
-            self._process = processes.spawn(
-                argv, subprocess.DEVNULL, subprocess.DEVNULL, Path("/"), dict(os.environ), stdin=theirs
-            )
+            self._process = processes.serve(argv, dict(os.environ), theirs, subprocess.DEVNULL)
         finally:
             os.close(theirs)
 

@@ -85,7 +85,7 @@ class Harvest:
     def tail(self, stream: str) -> str:
         """Return the last lines of "stdout" or "stderr"; "" when there is nothing."""
         try:
-            if os.lstat(self.folder / stream).st_size == 0:
+            if os.lstat(f"{self.folder}/{stream}").st_size == 0:
                 return ""
             text = self.text(stream, TAIL_BYTES)
         except (OSError, ValueError):

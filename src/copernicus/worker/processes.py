@@ -6,13 +6,14 @@ import contextlib
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from copernicus.worker.spawning import Spawner, spawn_plainly
 
 END_LIMIT_S = 10.0
 TAG = "CPC_ATTEMPT"
@@ -90,18 +91,6 @@ class PlainProcess:
                 signal_group(self.pid, number)
 
 
-def pin_thread(cpus: frozenset[int] | None) -> frozenset[int] | None:
-    """Bind the calling thread, and the children it starts, to `cpus`; return what it was bound to (None: unchanged)."""
-    if cpus is None or not hasattr(os, "sched_setaffinity"):
-        return None
-    before = frozenset(os.sched_getaffinity(0))
-    try:
-        os.sched_setaffinity(0, cpus)
-    except OSError:  # a core was taken offline or from our control group: run anywhere
-        return None
-    return before
-
-
 def limit_memory(pid: int, memory_bytes: int | None) -> None:
     """Limit the private writable memory of a process, and of what it starts from now on, where the system can.
 
@@ -135,42 +124,29 @@ class Processes:
     """
 
     def __init__(self) -> None:
-        self._children = Path(f"/proc/self/task/{os.getpid()}/children")
         self._own: set[int] = set()
-        self._lock = threading.Lock()
-        self.has_orphans = _adopt_orphans() and self._children.exists()
+        self._spawner = Spawner()
+        self._children = _open_children() if _adopt_orphans() else None
 
     def start(self, launch: Launch) -> Process:
         """Start `launch.argv` as a child of this process; raise `CannotStart` with the reason."""
-        before = pin_thread(launch.cpus)
+        folder, stdout, stderr = str(launch.folder), str(launch.stdout), str(launch.stderr)
         try:
-            with open(launch.stdout, "ab", 0) as stdout, open(launch.stderr, "ab", 0) as stderr:
-                process = self.spawn(launch.argv, stdout.fileno(), stderr.fileno(), launch.folder, launch.environment)
+            pid = self._spawner.spawn(launch.argv, folder, stdout, stderr, launch.environment, launch.cpus)
         except OSError as error:
             raise CannotStart(f"{launch.argv[0]} cannot be started: {error.strerror}") from None
         except ValueError as error:  # NUL bytes
             raise CannotStart(f"{launch.argv[0]} cannot be started: {error}") from None
-        finally:
-            pin_thread(before)
-        limit_memory(process.pid, launch.memory_bytes)
-        return process
+        limit_memory(pid, launch.memory_bytes)
+        return self._adopted(pid)
 
-    def spawn(
-        self,
-        argv: tuple[str, ...],
-        stdout: int,
-        stderr: int,
-        folder: Path,
-        environment: dict[str, str],
-        stdin: int = subprocess.DEVNULL,
-    ) -> PlainProcess:
-        """Start `argv` in a session of its own; raise `OSError`, `ValueError`."""
-        popen = subprocess.Popen(
-            argv, stdin=stdin, stdout=stdout, stderr=stderr, cwd=folder, env=environment, start_new_session=True
-        )
-        popen.returncode = 0  # PlainProcess waits, not Popen
-        self._own.add(popen.pid)
-        return PlainProcess(popen.pid, self._own)
+    def serve(self, argv: tuple[str, ...], environment: dict[str, str], stdin: int, log: int) -> PlainProcess:
+        """Start a process that serves this one; raise `OSError`."""
+        return self._adopted(spawn_plainly(argv, "/", log, log, environment, stdin))
+
+    def _adopted(self, pid: int) -> PlainProcess:
+        self._own.add(pid)
+        return PlainProcess(pid, self._own)
 
     def end(self, pid: int, tag: str) -> bool:
         """End what is left of the program that led group `pid`; return whether nothing of it is left for certain."""
@@ -180,7 +156,7 @@ class Processes:
             is_group_alive = signal_group(pid, signal.SIGKILL)
             strays, unowned = self._strays(pid, tag)
             if not is_group_alive and not strays:
-                return self.has_orphans and not unowned
+                return self._children is not None and not unowned
             if time.monotonic() > deadline:
                 return False
             time.sleep(pause_s)
@@ -210,11 +186,18 @@ class Processes:
 
     def _orphans(self) -> list[int]:
         """Living orphans; dead ones are reaped on the way."""
-        if not self.has_orphans:
+        if self._children is None:
             return []
-        with self._lock:
-            orphans = [int(part) for part in self._children.read_text().split()]
-            return [orphan for orphan in orphans if orphan not in self._own and not _is_reaped(orphan)]
+        orphans = [int(part) for part in os.pread(self._children, 1 << 20, 0).split()]
+        return [orphan for orphan in orphans if orphan not in self._own and not _is_reaped(orphan)]
+
+
+def _open_children() -> int | None:
+    """Open the list of the main thread's children, among which orphans appear; None where the system has no such list."""
+    try:
+        return os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 def _adopt_orphans() -> bool:

@@ -10,7 +10,6 @@ import sys
 import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import IO, Any
 
 from copernicus.worker.processes import CannotStart, Launch, Lost, Process, Processes, limit_memory, signal_group
@@ -67,8 +66,7 @@ class WarmServer:
         self._wire, theirs = socket.socketpair()
         argv = (sys.executable, "-P", "-m", "copernicus.plugin.warm", module)
         with theirs:
-            log = self._log.fileno()
-            self._process = processes.spawn(argv, log, log, Path("/"), environment, stdin=theirs.fileno())
+            self._process = processes.serve(argv, environment, theirs.fileno(), self._log.fileno())
         threading.Thread(target=self._listen, name=f"warm {module}", daemon=True).start()
         if not self._is_ready.wait(IMPORT_LIMIT_S) or not self.is_alive:
             self.close()

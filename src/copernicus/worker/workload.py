@@ -152,15 +152,17 @@ class Attempt:
     def _conclude(self, harvest: Harvest, status: int, wall_s: float) -> Ended:
         collector = Collector(harvest, self._tools.shelf, self._tools.inline_limit_bytes)
         evidence = _Evidence(self, harvest, collector, status)
-        judgement, outcome = self._judged(evidence)
+        tails = {stream: harvest.tail(stream) for stream in STREAMS}
         outputs = {}
+        judgement, outcome = self._judged(evidence)
         if outcome == "finished":
             try:
                 outputs = collector.outputs(self.lease.description)
             except MissingOutput as error:
                 outcome, judgement = "failed", Judgement("failed", str(error))
+                if not self.lease.description.checkpoint:
+                    collector.let_go()
         checkpoint = () if outcome == "finished" else evidence.checkpoint
-        tails = {stream: harvest.tail(stream) for stream in STREAMS}
         report = self._report(outcome, judgement.why)
         report = msgspec.structs.replace(
             report,
@@ -184,7 +186,10 @@ class Attempt:
         if self._reason == "too much output":
             return Judgement("failed", self._why()), "failed"
         lease = self.lease
-        judgement = judge(lease.description, lease.attempt, self.cores, evidence)
+        try:
+            judgement = judge(lease.description, lease.attempt, self.cores, evidence)
+        except ValueError as error:
+            return Judgement("failed", f"Its rules cannot be applied: {error}."), "failed"
         return judgement, judgement.outcome
 
     # --- any thread ---
