@@ -110,6 +110,25 @@ def test_something_else_at_the_port(keys: KeyFolder, said: bytes) -> None:
         thread.join()
 
 
+def test_an_answer_cut_short_is_never_taken_for_a_whole_one(keys: KeyFolder) -> None:
+    def serve(listening: socket.socket) -> None:
+        context = tls.server_client_port_context(keys.server_certificate, keys.server_key)
+        raw, _ = listening.accept()
+        with context.wrap_socket(raw, server_side=True) as connection:
+            connection.recv(65536)
+            connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"note": "so far"}')
+
+    with listener() as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        port = listening.getsockname()[1]
+        with Caller("127.0.0.1", port, tls.client_context(keys.authority())) as caller:
+            response = caller.exchange("GET", "/")
+            with pytest.raises(Unreachable, match="in the middle"):
+                caller.read(response)
+        thread.join()
+
+
 def test_an_answer_of_another_program_is_said_to_be_one(server: SmallServer, keys: KeyFolder) -> None:
     def teapot(request: object) -> m.Message:
         raise RuntimeError

@@ -170,6 +170,9 @@ class Caller:
         """Return the body of a successful answer; raise the error that an unsuccessful one carries."""
         with self.reading():
             body = response.read(MOST_REPLY_BYTES + 1)
+            if response.length and len(body) <= MOST_REPLY_BYTES:
+                # Asked for a bounded read, http.client takes a body that was cut short for a whole one.
+                raise http.client.IncompleteRead(body, response.length)
         if len(body) > MOST_REPLY_BYTES:
             self.close()
             raise TooLarge(f"The answer of {self.where} is larger than {MOST_REPLY_BYTES} bytes.")
