@@ -35,7 +35,7 @@ from copernicus.worker.workload import GRACE_S, Attempt, Tools
 
 TICK_S = 0.5
 FLUSH_S, HURRIED_FLUSH_S = 30.0, 2.0
-LEFTOVERS_LIMIT_S = 5.0
+LAST_LIMIT_S = 5.0
 LEAVE_BEFORE_END_S = 60.0
 
 
@@ -116,7 +116,7 @@ class Agent:
             self.worker, self._desk, self._spool, self._shelf, self._connection.caller, self._reannounce, self._say
         )
         heartbeat = Heartbeat(self.worker, self._desk, self._connection.caller, self._reannounce, welcome.heartbeat_s)
-        uploader = Uploader(self._desk, self._shelf, self._connection.upload, exchange.after_upload)
+        uploader = Uploader(self._desk, self._shelf, self._connection.upload, exchange.nudge)
         slots = [
             threading.Thread(target=self._work, args=(number, exchange), name=f"slot {number}", daemon=True)
             for number in range(self._platform.cores)
@@ -132,7 +132,7 @@ class Agent:
         self._leftovers.start()
         for thread in (*slots, *others):
             thread.start()
-        why = self._oversee()
+        why = self._oversee(exchange)
         self._leave(why, slots, exchange, heartbeat, uploader)
 
     def stop(self) -> None:
@@ -183,7 +183,7 @@ class Agent:
 
     # --- the main thread ---
 
-    def _oversee(self) -> str:
+    def _oversee(self, exchange: Exchange) -> str:
         """Hold jobs to their limits until there is a reason to leave; return it."""
         options = self._options
         while True:
@@ -194,6 +194,7 @@ class Agent:
                 pass
             now = time.monotonic()
             self._desk.check(now)
+            exchange.nudge()
             if options.quit_after_s is not None and self._desk.idle_s(now) >= options.quit_after_s:
                 return f"there was nothing to do for {options.quit_after_s / 60:g} minutes"
             margin_s = min(LEAVE_BEFORE_END_S, (options.time_left_s or 0.0) / 10)
@@ -217,16 +218,19 @@ class Agent:
             is_hurried = self._is_told_again() or is_hurried
             if time.monotonic() - begun > (HURRIED_FLUSH_S if is_hurried else FLUSH_S):
                 break
-        if not self._desk.has_results():  # the server is there: what is on its way to it may get there
-            self._leftovers.join(LEFTOVERS_LIMIT_S)
+        is_reached = not self._desk.has_results()
+        if is_reached:  # what else is on its way to the server may get there
+            self._leftovers.join(LAST_LIMIT_S)
         heartbeat.close()
         uploader.close()
         exchange.close()
         self._connection.close()
-        with contextlib.suppress(CopernicusError):  # it would be missed soon enough
-            self._announce_caller.call(FarewellRequest(self.worker, why))
+        if is_reached:
+            with contextlib.suppress(CopernicusError):  # it would be missed soon enough
+                self._announce_caller.call(FarewellRequest(self.worker, why))
+        deadline = time.monotonic() + LAST_LIMIT_S
         for slot in slots:
-            slot.join()
+            slot.join(max(0.0, deadline - time.monotonic()))  # one of them may hang in a call that is not answered
         self._platform.close()
         self._clear_place()
 

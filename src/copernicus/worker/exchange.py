@@ -100,9 +100,10 @@ class Exchange:
         if self._is_away:
             self._needed.set()
 
-    def after_upload(self) -> None:
-        """A result with large files can be reported now."""
-        self._needed.set()
+    def nudge(self) -> None:
+        """Something is on the desk that no slot will report: the courier shall see to it."""
+        if self._desk.is_due():
+            self._needed.set()
 
     def courier(self) -> None:
         """In a thread of its own: repeat what was not answered, until `close`."""
