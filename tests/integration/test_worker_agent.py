@@ -170,12 +170,16 @@ def test_a_job_that_nobody_wants_is_stopped(server: FakeServer, start: Callable[
     server.nothing_else_was_sent()
 
 
-def test_a_server_that_forgot_the_worker_is_told_again(server: FakeServer, start: Callable[..., Worker]) -> None:
-    worker = start()
-    server.wait(lambda: server.exchanges)
+def test_a_server_that_forgot_the_worker_is_told_again(
+    server: FakeServer, start: Callable[..., Worker], tmp_path: Path
+) -> None:
+    worker = start(cores=1)
+    job = server.put(shell(f"while [ ! -e {tmp_path}/go ]; do sleep 0.01; done"))
+    server.wait(lambda: server.leased() == 1)
     server.knows_nobody = True
-    assert server.result(server.put(shell("true"))).outcome == "finished"
-    assert len(server.offers) > 1
+    (tmp_path / "go").touch()
+    assert server.result(job).outcome == "finished"  # what was reported in vain is reported again
+    assert len(server.offers) == 2
     worker.leave()
     server.nothing_else_was_sent()
 
