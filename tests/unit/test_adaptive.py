@@ -46,7 +46,7 @@ def end(instance: FakeInstance[Adaptive], name: str) -> None:
         model = Model(
             simulated_ns=0.01 * trajectories, trajectories=trajectories, frames=51 * trajectories, states=20,
             connected_states=10, connected_raw=0.9, timescales_ns=[Measured(0.04, 0.01)],
-            regions=[Population("left", Measured(0.1), 0.3)],
+            regions=[Population("left", 0.3, Measured(0.1))],
             seeds=[Seed(trajectories - 1, frame) for frame in range(inputs["num_seeds"])],
         )  # fmt: skip
         instance.end(name, model=model, record=fake_file("model.json", name), matrices=fake_file("model.npz", name))

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from copernicus.modules.msm.analysis import Analysis
 from copernicus.modules.msm.features import Array
-from copernicus.modules.msm.results import Macrostate, Measured, Summary
+from copernicus.modules.msm.results import Macrostate, Measured, Population, Summary
 from copernicus.modules.msm.uncertainty import Estimate
 
 if TYPE_CHECKING:
@@ -179,14 +179,14 @@ def convergence(history: Sequence[Mapping[str, Any]], summary: Summary, path: Pa
     middle.set_ylabel("timescale (ps)")
     _legend(middle)
     if summary.regions:
-        rarest = min(range(len(summary.regions)), key=lambda place: summary.regions[place].population.value)
+        rarest = min(range(len(summary.regions)), key=lambda place: _value(summary.regions[place]))
         name = shown(summary.regions[rarest].name)
         rows = [(g["simulated_ns"], g["regions"][rarest]) for g in history]
         raw = [100 * row["raw"] for _, row in rows]
         bottom.plot(
             [time for time, _ in rows], raw, "s--", color=COLOURS[1], markersize=3.5, label=f"frames simulated in {name}"
         )
-        there = [(time, row["population"]) for time, row in rows if row["population"]["value"] > 0]
+        there = [(time, row["population"]) for time, row in rows if "population" in row]
         if there:
             _draw_measured(bottom, there, COLOURS[0], f"population of {name}", scale=100.0)
         else:
@@ -202,6 +202,10 @@ def convergence(history: Sequence[Mapping[str, Any]], summary: Summary, path: Pa
     for axes in (top, middle, bottom):
         _tidy(axes)
     _save(figure, path)
+
+
+def _value(region: Population) -> float:
+    return region.population.value if region.population is not None else 0.0
 
 
 def _draw_measured(

@@ -25,11 +25,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Population:
-    """The population of a part of the feature space: at equilibrium, and the raw part of all frames found there."""
+    """The population of a part of the feature space: at equilibrium, and the raw part of all frames found there.
+
+    The population is absent while that part is not connected to the rest: then the model says nothing about it.
+    """
 
     name: str
-    population: Measured
     raw: float
+    population: Measured | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,10 @@ def as_measured(estimate: Estimate, scale: float = 1.0) -> Measured:
 
 def as_populations(names: Sequence[str], estimates: Sequence[Estimate], raw: Sequence[float]) -> list[Population]:
     """Return one record for each name."""
-    return [Population(name, as_measured(one), part) for name, one, part in zip(names, estimates, raw, strict=True)]
+    return [
+        Population(name, part, as_measured(one) if one.value > 0 else None)
+        for name, one, part in zip(names, estimates, raw, strict=True)
+    ]
 
 
 def write_json(path: Path, record: Any) -> None:
