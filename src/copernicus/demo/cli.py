@@ -92,7 +92,7 @@ def run(console: Console, size: Size, place: Path, keep: bool) -> None:
 def follow(console: Console, client: Client, programs: Programs, size: Size, place: Path) -> None:
     """Make the project, show how it goes, and at its end print the summary and fetch the pictures."""
     deadline = time.monotonic() + size.deadline_s
-    project = create_project(client, size, place / "structures")
+    project = create_project(client, size, programs.folder / "structures")
     with Progress(console, size) as progress:
         while True:
             programs.check()

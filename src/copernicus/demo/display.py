@@ -40,6 +40,11 @@ def with_error(measured: Mapping[str, float], scale: float = 1.0, unit: str = ""
     return f"{value:.{digits}f} ± {error:.{digits}f}{unit}"
 
 
+def population_of(region: Mapping[str, Any]) -> float:
+    """Return the population of a region in the model, 0 while it is not connected to the rest."""
+    return float(region["population"]["value"]) if region.get("population") else 0.0
+
+
 class Progress:
     """Shows how things stand, as often as it is told; knows rates and the time left."""
 
@@ -90,7 +95,7 @@ class Progress:
     def _rows(self, standing: Standing) -> list[tuple[str, str]]:
         left = self.left_s()
         slowest = with_error(standing.timescales_ns[0], PS_PER_NS, " ps") if standing.timescales_ns else "–"
-        rarest = min(standing.populations, key=lambda one: one["population"]["value"], default=None)
+        rarest = min(standing.populations, key=population_of, default=None)
         rows = [
             ("generation", f"{standing.generation} of {self._size.generations}"),
             ("simulated", f"{standing.simulated_ns:.2f} of {self._size.total_ns:.2f} ns"),
@@ -98,7 +103,7 @@ class Progress:
             ("slowest timescale", slowest),
         ]
         if rarest is not None:
-            is_there = rarest["population"]["value"] > 0
+            is_there = population_of(rarest) > 0
             population = with_error(rarest["population"], 100, " %") if is_there else "not connected yet"
             rows.append((f"population of {shown(rarest['name'])}", population))
         rows.append(("jobs", f"{standing.jobs_done} ({self.jobs_per_s():.1f} per second)"))
@@ -143,7 +148,7 @@ def remarks(results: Mapping[str, Any]) -> Sequence[str]:
         f"{results['simulated_ns']:g} ns in {results['generation']} generations; "
         f"{results['connected_states']} of {results['states']} states are connected."
     ]
-    rarest = min(results["populations"], key=lambda one: one["population"]["value"], default=None)
+    rarest = min(results["populations"], key=population_of, default=None)
     if rarest is not None:
         name, joined = shown(rarest["name"]), joined_at(results["history"], rarest["name"])
         raw = f"{100 * rarest['raw']:.0f} % of all frames lie in {name}, where simulations were started on purpose;"
@@ -161,8 +166,8 @@ def joined_at(history: Sequence[Mapping[str, Any]], region: str) -> int | None:
     """Return the generation from which on the region has had a population in every model, or None."""
     joined = None
     for generation in history:
-        population = next((one["population"]["value"] for one in generation["regions"] if one["name"] == region), 0.0)
-        joined = (joined or generation["generation"]) if population > 0 else None
+        is_there = any(population_of(one) > 0 for one in generation["regions"] if one["name"] == region)
+        joined = (joined or generation["generation"]) if is_there else None
     return joined
 
 

@@ -84,18 +84,28 @@ class Programs:
         logs = sorted((self.settings / "_default" / "server").rglob("*.log"))
         return "\n".join(last_lines(log) for log in logs)
 
-    def run(self, name: str, *arguments: str, text: str = "") -> str:
-        """Run one of the programs to its end; return what it printed, raise `DemoFailed` when it failed."""
+    def run(self, name: str, *arguments: str, text: str = "", is_checked: bool = True) -> str:
+        """Run one of the programs to its end; return what it printed, raise `DemoFailed` when it failed.
+
+        An interruption waits for its end: half a start could leave a server that nobody knows of.
+        """
+        process = subprocess.Popen(
+            [program(name), *arguments], cwd=self.folder, env=self.environment, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
         try:
-            done = subprocess.run(
-                [program(name), *arguments], cwd=self.folder, env=self.environment, input=text + "\n", capture_output=True,
-                text=True, timeout=_COMMAND_LIMIT_S, check=False,
-            )  # fmt: skip
+            said, complaint = process.communicate(text + "\n", timeout=_COMMAND_LIMIT_S)
         except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
             raise DemoFailed(f"{name} {arguments[0]} did not end within {_COMMAND_LIMIT_S:g} s.") from None
-        if done.returncode:
-            raise DemoFailed(f"{name} {arguments[0]} failed: {(done.stderr or done.stdout).strip()}")
-        return done.stdout
+        except BaseException:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=_COMMAND_LIMIT_S)
+            raise
+        if process.returncode and is_checked:
+            raise DemoFailed(f"{name} {arguments[0]} failed: {(complaint or said).strip()}")
+        return said
 
     def end(self) -> None:
         """End the workers and the server with all that they started, politely first, and remove the folder."""
@@ -124,18 +134,10 @@ class Programs:
 
     def _server_of_unfinished_start(self) -> list[int]:
         """Return the server that was just being started when the demo was interrupted, if there is one."""
-        with contextlib.suppress(DemoFailed, KeyError, ValueError):
-            pid = json.loads(self.run_unchecked("cpc-server", "status", "--json")).get("pid")
+        with contextlib.suppress(DemoFailed, ValueError):
+            pid = json.loads(self.run("cpc-server", "status", "--json", is_checked=False)).get("pid")
             return [pid] if pid else []
         return []
-
-    def run_unchecked(self, name: str, *arguments: str) -> str:
-        """Run one of the programs and return what it printed, whatever its exit status."""
-        done = subprocess.run(
-            [program(name), *arguments], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=_COMMAND_LIMIT_S, check=False,
-        )  # fmt: skip
-        return done.stdout
 
 
 def program(name: str) -> str:
