@@ -179,7 +179,7 @@ def test_a_server_that_forgot_the_worker_is_told_again(
     server.knows_nobody = True
     (tmp_path / "go").touch()
     assert server.result(job).outcome == "finished"  # what was reported in vain is reported again
-    assert len(server.offers) == 2
+    assert len(server.offers) >= 2  # the waiting request may hear of it as well
     worker.leave()
     server.nothing_else_was_sent()
 
