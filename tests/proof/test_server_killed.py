@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 
+import psutil
 from tests.proof.workload import Doubling, Sleeping
 
 from copernicus.testing.system import System
@@ -21,8 +22,10 @@ def test_a_killed_server_goes_on_where_it_was(system: System, chance: random.Ran
     for _ in range(kills):
         time.sleep(chance.uniform(0.05, 1.5))  # the moment of the fault, not a wait for something
         workload.look()
-        system.kill_server()
+        children = system.kill_server()
         system.start()
+        _, orphans = psutil.wait_procs(children, timeout=30)
+        assert orphans == [], "processes of a dead server go on"
     feeder.join(120)
     assert not feeder.is_alive()
     assert workload.error is None

@@ -114,13 +114,15 @@ class System:
                     return process
         return None
 
-    def kill_server(self) -> None:
-        """`kill -9` of the server (its own process only), and wait until it is gone."""
+    def kill_server(self) -> list[psutil.Process]:
+        """`kill -9` of the server (its own process only); return what it had started, which should end by itself."""
         process = self.server_process()
         if process is None:
             raise ProgramFailed("There is no server to kill.", self.server_log())
+        children = process.children(recursive=True)
         process.kill()
         psutil.wait_procs([process], timeout=10)
+        return children
 
     def server_log(self, lines: int = 60) -> str:
         """Return the last lines of the server's text logs."""
