@@ -35,6 +35,10 @@ def open_children(instance: FakeInstance[Adaptive], kind: str = "") -> list[str]
     ]  # fmt: skip
 
 
+def sim_inputs(instance: FakeInstance[Adaptive]) -> list[dict[str, Any]]:
+    return [child.inputs for name, child in instance.children.items() if name.startswith("sim_")]
+
+
 def end(instance: FakeInstance[Adaptive], name: str) -> None:
     """Let a child come to the end that its kind has."""
     inputs = instance.children[name].inputs
@@ -84,7 +88,9 @@ def test_it_ends_with_all_generations_whatever_the_order(seed: int, at_once: int
     assert out.is_finished
     assert out.generation == len(out.history) == 3
     assert out.simulated_ns == pytest.approx(0.15)
-    assert len(set(out.features)) == len(set(out.trajectories)) == 15
+    assert len(out.features) == len(set(out.features)) == len(out.trajectories) == len(set(out.trajectories)) == 15
+    frames = [(str(inputs["positions"]), inputs["positions_frame"]) for inputs in sim_inputs(instance) if "positions" in inputs]
+    assert len(frames) == len(set(frames))  # no frame is started from twice
     assert out.free_energy_png is not None
     assert out.timescales_ns == [Measured(0.05, 0.01)]
     answer = instance.call()  # nothing has changed

@@ -39,13 +39,15 @@ def test_the_three_wells_come_out_as_the_generator_says() -> None:
         assert abs(one.value - truth) < 3.5 * one.error + 0.05 * truth
 
 
-def test_error_bars_shrink_with_the_data() -> None:
-    settings = AnalysisSettings(cluster_distance=0.5, lag=20, samples=40, seed=3)
-    small, large = (
-        Analysis(simulate(walkers, 60, seed=2), settings).region_populations(well_regions())[0][0].error
-        for walkers in (60, 960)
-    )
-    assert 2.0 < small / large < 8.0  # sixteen times the trajectories: a quarter of the error
+def test_error_bars_are_as_large_as_the_errors() -> None:
+    """Over twelve independent data sets the deviations from the truth, in units of the error bars, spread about as 1."""
+    _, populations = exact()
+    settings = AnalysisSettings(cluster_distance=0.7, lag=20, samples=20, seed=3)
+    deviations = []
+    for seed in range(12):
+        found, _, _ = Analysis(simulate(120, 60, seed), settings).region_populations(well_regions())
+        deviations += [(one.value - truth) / one.error for one, truth in zip(found, populations, strict=True)]
+    assert 0.5 < np.sqrt(np.mean(np.square(deviations))) < 1.8
 
 
 def test_two_states_have_the_timescale_of_their_rates() -> None:

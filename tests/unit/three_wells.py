@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,8 @@ def simulate(walkers: int, frames: int, seed: int, step: float = 0.002, steps_pe
     )
 
 
-def exact(frame: float = 0.02, cells: int = 36) -> tuple[Array, Array]:
+@cache
+def exact(frame: float = 0.02, cells: int = 30) -> tuple[Array, Array]:
     """Return the slowest timescales in frames, and the populations of the regions, from the generator on a grid."""
     side = -np.pi + (np.arange(cells) + 0.5) * 2 * np.pi / cells
     x, y = np.meshgrid(side, side, indexing="ij")
