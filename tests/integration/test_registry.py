@@ -45,11 +45,11 @@ def test_executables_come_from_files_programs_and_modules(tmp_path: Path) -> Non
     assert here["own"] == (("sh",), "1")
     why = {one.name: one.why for one in absent}
     assert "no program 'no such program'" in why["b"]
-    assert "wrong.toml, line 4: unknown key 'args'" in why["wrong.toml"]
+    assert "wrong.toml:4: unknown key 'args'" in why["wrong.toml"]
     assert "line 1" in why["broken.toml"]
     assert "status 3: no licence" in why["fails"]
     assert "ZeroDivisionError" in why["bad"]
-    assert "executables.py, line 3" in why["bad"]
+    assert "executables.py:3" in why["bad"]
     assert why[f"{tmp_path}/nowhere"] == "there is no such folder"
 
 

@@ -128,13 +128,15 @@ class Module:
         schema = self._schema(python, "controller", signature, state=signature.state_fields)
         return self._add(Function(schema, signature, python))
 
-    def scatter(self, name: str, function: Function[..., Any], *, whole: Sequence[str] = ()) -> Function[..., Any]:
+    def scatter(
+        self, name: str, function: Function[..., Any], *, whole: Sequence[str] = (), where: str = ""
+    ) -> Function[..., Any]:
         """Declare `function` for arrays: each input an array (but those named in `whole`), each output an array.
 
         A required input T becomes T[], another one T?[]? (absent elements take the function's default); an output T
-        becomes T[], with elements unset until they are there.
+        becomes T[], with elements unset until they are there. `where` (file and line) is for messages.
         """
-        where = caller()
+        where = where or caller()
         for given in whole:
             if given not in function.signature.input_shapes:
                 raise refuse(where, f"{function.name} has no input {given!r} to be taken whole.")
@@ -149,6 +151,10 @@ class Module:
             whole=tuple(whole),
         )
         return self._add(Function(schema, signature, None), where)
+
+    def add(self, function: Function[P, R]) -> Function[P, R]:
+        """Add a function that was made otherwise; raise `ModuleError` when its name is none, or taken."""
+        return self._add(function)
 
     def _schema(self, python: Callable[..., Any], kind: Any, signature: Signature, **more: Any) -> FunctionSchema:
         return FunctionSchema(

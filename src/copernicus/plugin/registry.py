@@ -25,12 +25,16 @@ PACKAGE = "copernicus_modules"
 
 @dataclass(frozen=True)
 class Entry:
-    """One plug-in: `loaded` is the object found, or None and `error` says why not, with file and line."""
+    """One plug-in: `loaded` is the object found, or None and `error` says why not, with file and line.
+
+    `file` is the TOML file beside it (functions.toml, executables.toml), which declares more of the same, or None.
+    """
 
     name: str
     source: str
     loaded: Any = None
     error: str = ""
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,21 @@ class Absent:
 
 def functions(environment: Mapping[str, str] = os.environ) -> list[Entry]:
     """Return the workflow modules: the objects `module`, from entry points and from `<settings home>/modules`."""
-    return [*_entry_points(FUNCTIONS), *_folder_modules("functions", "module", environment)]
+    return [*_entry_points(FUNCTIONS, "functions"), *_folder_modules("functions", "module", environment)]
+
+
+def module_folders(folder: Path, kind: str) -> list[Path]:
+    """Return the folders of modules below `folder` that have functions (or executables), in Python or as a TOML file."""
+    if not folder.is_dir():
+        return []
+    folders = (each for each in folder.iterdir() if not each.name.startswith((".", "__")))
+    return sorted(each for each in folders if (each / f"{kind}.py").is_file() or (each / f"{kind}.toml").is_file())
+
+
+def toml_beside(path: Path) -> Path | None:
+    """Return the file of the same name that ends in .toml, if there is one."""
+    file = path.with_suffix(".toml")
+    return file if file.is_file() else None
 
 
 def platforms() -> list[Entry]:
@@ -76,54 +94,67 @@ def executables(environment: Mapping[str, str] = os.environ) -> tuple[list[Found
     return sorted(found.values(), key=lambda one: (one.executable.name, one.version)), absent
 
 
-def _entry_points(group: str) -> Iterator[Entry]:
+def _entry_points(group: str, kind: str = "") -> Iterator[Entry]:
     importlib.invalidate_caches()
     for point in sorted(importlib.metadata.entry_points(group=group), key=lambda point: point.name):
         source = f"entry point {point.value}"
         try:
-            yield Entry(point.name, source, point.load())
+            loaded = point.load()
+            file = toml_beside(Path(sys.modules[point.module].__file__ or "").with_name(f"{kind}.py")) if kind else None
+            if isinstance(loaded, ModuleType) and file is not None:
+                loaded = None  # the package itself: everything stands in its file
+            yield Entry(point.name, source, loaded, file=file)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plug-in may do anything while it is imported, SystemExit included
             yield Entry(point.name, source, error=describe(error))
 
 
-def _folder_modules(file: str, attribute: str, environment: Mapping[str, str]) -> Iterator[Entry]:
+def _folder_modules(kind: str, attribute: str, environment: Mapping[str, str]) -> Iterator[Entry]:
     """The packages in `<settings home>/modules`, importable as `copernicus_modules.<name>`."""
     folder = settings_home(environment) / "modules"
-    if not folder.is_dir():
-        return
-    parent = sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
-    parent.__path__ = [str(folder)]
-    importlib.invalidate_caches()
-    for package in sorted(folder.iterdir()):
-        path = package / f"{file}.py"
-        if not path.is_file():
-            continue
-        try:
-            module = importlib.import_module(f"{PACKAGE}.{package.name}.{file}")
-            yield Entry(package.name, str(path), getattr(module, attribute))
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            yield Entry(package.name, str(path), error=describe(error))
+    if folder.is_dir():
+        parent = sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
+        parent.__path__ = [str(folder)]
+        importlib.invalidate_caches()
+    for package in module_folders(folder, kind):
+        yield load_folder(package, kind, attribute, f"{PACKAGE}.{package.name}.{kind}")
+
+
+def load_folder(package: Path, kind: str, attribute: str, import_name: str) -> Entry:
+    """Return what a module's folder has: `attribute` of its Python file, and the TOML file beside that."""
+    path = package / f"{kind}.py"
+    file = toml_beside(path)
+    if not path.is_file():
+        return Entry(package.name, str(file), file=file)
+    try:
+        return Entry(package.name, str(path), getattr(importlib.import_module(import_name), attribute), file=file)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return Entry(package.name, str(path), error=describe(error), file=file)
 
 
 def _from_modules(environment: Mapping[str, str]) -> Iterator[Found | Absent]:
-    entries = [*_entry_points(EXECUTABLES), *_folder_modules("executables", "executables", environment)]
-    for entry in entries:
+    found = _entry_points(EXECUTABLES, "executables")
+    for entry in [*_folder_modules("executables", "executables", environment), *found]:
+        if entry.file is not None:
+            yield from _from_file(entry.file)
         if entry.error:
             yield Absent(entry.name, entry.error, entry.source)
-            continue
-        try:
-            declared = list(entry.loaded() if callable(entry.loaded) else entry.loaded)
-            wrong = [one for one in declared if not isinstance(one, Executable)]
-            if wrong:
-                raise TypeError(f"`executables` holds {wrong[0]!r}, which is no Executable")
-        except Exception as error:
-            yield Absent(entry.name, describe(error), entry.source)
-            continue
-        yield from (_probed(one, entry.source) for one in declared)
+        elif entry.loaded is not None or entry.file is None:
+            yield from _declared(entry)
+
+
+def _declared(entry: Entry) -> Iterable[Found | Absent]:
+    try:
+        declared = list(entry.loaded() if callable(entry.loaded) else entry.loaded)
+        wrong = [one for one in declared if not isinstance(one, Executable)]
+        if wrong:
+            raise TypeError(f"`executables` holds {wrong[0]!r}, which is no Executable")
+    except Exception as error:
+        return [Absent(entry.name, describe(error), entry.source)]
+    return [_probed(one, entry.source) for one in declared]
 
 
 def _from_folders(environment: Mapping[str, str]) -> Iterator[Found | Absent]:
@@ -141,7 +172,7 @@ def _from_file(file: Path) -> Iterable[Found | Absent]:
     try:
         return [_probed(executable, str(file)) for executable in read_executables(file)]
     except (TomlError, OSError) as error:
-        return [Absent(file.name, str(error), str(file))]
+        return [Absent(file.parent.name if file.name == "executables.toml" else file.name, str(error), str(file))]
 
 
 def _probed(executable: Executable, source: str) -> Found | Absent:
@@ -159,14 +190,14 @@ def _probed(executable: Executable, source: str) -> Found | Absent:
 
 
 def describe(error: BaseException) -> str:
-    """Return what went wrong and where, as one line: `SyntaxError: invalid syntax (functions.py, line 3)`."""
+    """Return what went wrong and where, as one line: `SyntaxError: invalid syntax (functions.py:3)`."""
     kind = type(error).__name__
     if isinstance(error, CopernicusError):
         return str(error)  # a refused declaration says itself where it stands
     if isinstance(error, SyntaxError):
-        return f"{kind}: {error.msg} ({error.filename}, line {error.lineno})"
+        return f"{kind}: {error.msg} ({error.filename}:{error.lineno})"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     return f"{kind}: {error}{where}"
 
 

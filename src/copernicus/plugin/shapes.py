@@ -178,3 +178,13 @@ def record_hints(record: type[Any], names: Mapping[str, Any]) -> dict[str, Any]:
     """Return the type hints of a dataclass's members, in order."""
     hints = typing.get_type_hints(record, localns={**names, record.__name__: record}, include_extras=True)
     return {spec.name: hints[spec.name] for spec in dataclasses.fields(record) if spec.init}
+
+
+def shape_of_type(kind: Type, name: str = "Record") -> Shape:
+    """Return the shape of a type that was declared as text: its records become dataclasses, made here."""
+    if kind.kind == "array":
+        return Shape(kind, item=shape_of_type(kind.element, name))
+    if kind.kind == "record":
+        members = {field: shape_of_type(member, field) for field, member in kind.fields}
+        return Shape(kind, record=dataclasses.make_dataclass(name, list(members)), members=members)
+    return Shape(kind)
