@@ -1,5 +1,16 @@
 """The test kit for authors of modules."""
 
 from copernicus.testing.authors import FakeChild, FakeInstance, call_command, fake_file
+from copernicus.testing.box import CopernicusInABox
+from copernicus.testing.contract import RULES, ContractBroken, check_controller
 
-__all__ = ["FakeChild", "FakeInstance", "call_command", "fake_file"]
+__all__ = [
+    "RULES",
+    "ContractBroken",
+    "CopernicusInABox",
+    "FakeChild",
+    "FakeInstance",
+    "call_command",
+    "check_controller",
+    "fake_file",
+]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from copernicus.blobs.hashing import hash_bytes
@@ -86,8 +88,8 @@ class FakeInstance(Generic[R]):
     """
 
     def __init__(self, function: Function[..., R], /, *, modules: Sequence[Module] = (), seed: int = 1, **inputs: Any) -> None:
-        self._function = function
-        self._functions = functions_by_name(modules)
+        self.function = function
+        self.functions = functions_by_name(modules)
         self._seed = seed
         self._sequence = 0
         self.inputs = _dumped(function, inputs)
@@ -102,18 +104,18 @@ class FakeInstance(Generic[R]):
     @property
     def out(self) -> R:
         """Its outputs."""
-        out: R = self._function.signature.out.load_record(self.outputs)
+        out: R = self.function.signature.out.load_record(self.outputs)
         return out
 
     @property
     def state(self) -> Any:
         """Its memory."""
-        shape = self._function.signature.state
+        shape = self.function.signature.state
         return shape.load_record(self.state_values) if shape is not None else None
 
     def set(self, **inputs: Any) -> None:
         """Change inputs; None takes a value away."""
-        dumped = {name: value for name, value in _dumped(self._function, inputs).items() if name in inputs}
+        dumped = {name: value for name, value in _dumped(self.function, inputs).items() if name in inputs}
         for name in inputs:
             if dumped.get(name) != self.inputs.get(name):
                 self.changed.add(name)
@@ -122,7 +124,7 @@ class FakeInstance(Generic[R]):
     def end(self, name: str, **outputs: Any) -> None:
         """Let a child end with these outputs (Python values, checked where its function is known)."""
         child = self._child(name)
-        function = self._functions.get(child.function)
+        function = self.functions.get(child.function)
         for output, value in outputs.items():
             shape = function.signature.out.members.get(output) if function is not None else None
             if function is not None and shape is None:
@@ -138,12 +140,41 @@ class FakeInstance(Generic[R]):
         child.is_done, child.error = False, error
         child.news.add("failed")
 
+    def going(self) -> list[str]:
+        """Return the children that have something to do: neither done, nor failed, nor held."""
+        return [name for name, child in self.children.items() if not (child.is_done or child.error or child.held)]
+
+    def clear_error(self, name: str) -> None:
+        """Let a child that failed try again."""
+        self._child(name).error = ""
+
+    def facts(self) -> dict[str, Any]:
+        """Return all that is known of the instance, as plain JSON."""
+        children = [{**asdict(child), "news": sorted(child.news)} for child in self.children.values()]
+        own = {name: getattr(self, name) for name in ("inputs", "outputs", "state_values", "note", "warning")}
+        facts: dict[str, Any] = json.loads(json.dumps({**own, "changed": sorted(self.changed), "children": children}))
+        return facts
+
+    def restarted(self) -> FakeInstance[R]:
+        """Return the same instance as another process would find it: made anew from its facts."""
+        again: FakeInstance[R] = copy.copy(self)
+        facts = self.facts()
+        for name in ("inputs", "outputs", "state_values", "note", "warning"):
+            setattr(again, name, facts[name])
+        again.changed = set(facts["changed"])
+        again.children = {one["name"]: FakeChild(**{**one, "news": set(one["news"])}) for one in facts["children"]}
+        return again
+
+    def answer(self) -> ControllerAnswer:
+        """Return what the controller says now, without applying it; raise whatever its code raises."""
+        return control(self.functions, self.function, self.request())
+
     def call(self) -> ControllerAnswer:
         """Call the controller for all that is newer than the last call had seen, and apply what it answers.
 
         Raises whatever its code raises; then nothing is applied, and the next call sees the same again.
         """
-        answer = control(self._functions, self._function, self.request())
+        answer = self.answer()
         self._sequence += 1
         self.changed.clear()
         for child in self.children.values():
@@ -154,7 +185,7 @@ class FakeInstance(Generic[R]):
     def request(self) -> ControllerCall:
         """Return the call that would be made now."""
         return ControllerCall(
-            instance=1, function=self._function.name, seen=self._sequence, seed=self._seed + self._sequence,
+            instance=1, function=self.function.name, seen=self._sequence, seed=self._seed + self._sequence,
             inputs=dict(self.inputs), changed=sorted(self.changed), outputs=dict(self.outputs),
             state=dict(self.state_values), children=[child.view() for child in self.children.values()],
             spent_core_s=sum(child.core_s for child in self.children.values()),

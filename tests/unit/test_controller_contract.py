@@ -1,0 +1,162 @@
+"""The contract of controllers: one that keeps it, one fault for each rule, and adaptive sampling itself."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from tests.unit import test_adaptive
+
+from copernicus.modules.msm.adaptive import Adaptive
+from copernicus.plugin.functions import Call, Job, Module, json_of
+from copernicus.testing import RULES, ContractBroken, FakeInstance, check_controller
+from copernicus.testing import contract as c
+
+kit = Module("kit")
+
+
+@dataclass
+class Drawn:
+    value: float
+
+
+@dataclass
+class Mean:
+    values: list[float] = field(default_factory=list)
+    mean: float | None = None
+
+
+@dataclass
+class Progress:
+    seen: list[str] = field(default_factory=list)
+    calls: int = 0
+
+
+@kit.command
+def draw(seed: int) -> Job[Drawn]:
+    return Job("kit/draw", [seed], Drawn(json_of("stdout", float)))
+
+
+Body = Callable[[Call[Mean, Progress], int], None]
+ELSEWHERE: list[int] = []
+
+
+def start(call: Call[Mean, Progress], n: int) -> None:
+    for seed in range(n):
+        call.start(f"draw_{seed}", draw, seed=seed)
+
+
+def honest(call: Call[Mean, Progress], n: int) -> None:
+    start(call, n)
+    done = {name: child for name, child in call.children(draw).items() if child.is_done}
+    call.out.values = [done[name].out.value for name in sorted(done, key=lambda name: int(name.split("_")[1]))][:n]
+    if len(call.out.values) == n and n:
+        call.out.mean = sum(call.out.values) / n
+
+
+def by_chance(call: Call[Mean, Progress], n: int) -> None:
+    start(call, n)
+    call.out.values = [random.random()]
+
+
+def counting(call: Call[Mean, Progress], n: int) -> None:
+    start(call, n)
+    call.state.calls += 1
+
+
+def outside(call: Call[Mean, Progress], n: int) -> None:
+    start(call, n)
+    ELSEWHERE.append(len(call.ended(draw)))
+    call.out.values = [float(sum(ELSEWHERE))]
+
+
+def twice_counted(call: Call[Mean, Progress], n: int) -> None:
+    start(call, n)
+    call.out.values += [child.out.value for child in call.ended(draw)]
+
+
+def trusting(call: Call[Mean, Progress], n: int) -> None:
+    start(call, n)
+    unfinished = [child for child in call.children(draw).values() if not child.is_done]
+    if any(child.error for child in unfinished):
+        raise RuntimeError("nobody said that this can happen")
+
+
+def fixed(call: Call[Mean, Progress], n: int) -> None:
+    start(call, n)
+    if len(call.children(draw)) > n:
+        raise IndexError("n became smaller")
+
+
+def in_order(call: Call[Mean, Progress], n: int) -> None:
+    start(call, n)
+    for child in call.ended(draw):
+        if child.name not in call.state.seen:
+            call.state.seen.append(child.name)
+            call.out.values.append(child.out.value)
+
+
+def endless(call: Call[Mean, Progress], n: int) -> None:
+    for child in call.children(draw).values():
+        child.set(seed=child.runs)
+    start(call, n)
+
+
+def controller(body: Body) -> Callable[[], FakeInstance[Mean]]:
+    module = Module("tried")
+
+    @module.controller
+    def tried(call: Call[Mean, Progress], *, n: int) -> None:
+        body(call, n)
+
+    return lambda: FakeInstance(tried, modules=[kit], n=4)
+
+
+def end(instance: FakeInstance[Mean], name: str) -> None:
+    instance.end(name, value=float(instance.children[name].inputs["seed"]) ** 2)
+
+
+def check(body: Body, rule: str) -> None:
+    ELSEWHERE.clear()
+    check_controller(controller(body), end, edits={"n": 2}, rules=[rule])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_controller_that_looks_at_what_is_keeps_all_rules(rule: str) -> None:
+    check(honest, rule)
+
+
+@pytest.mark.parametrize(
+    ("body", "rule", "words"),
+    [
+        (by_chance, c.SAME, "Asked once"),
+        (counting, c.NOTHING, "'calls': 1} became"),
+        (outside, c.MEMORY, "asked again after the others"),
+        (outside, c.RESTART, "outputs"),
+        (twice_counted, c.AGAIN, "draw_0 ended again"),
+        (trusting, c.FAILS, "RuntimeError: nobody said that this can happen"),
+        (fixed, c.INPUTS, "IndexError: n became smaller"),
+        (in_order, c.ORDER, "Backwards"),
+        (endless, c.SAME, "does not come to an end"),
+    ],
+)
+def test_each_fault_breaks_its_rule(body: Body, rule: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(c, "MAX_CALLS", 100)
+    with pytest.raises(ContractBroken) as broken:
+        check(body, rule)
+    assert words in str(broken.value)
+    assert f"tried breaks a rule: {rule}" in str(broken.value)
+    assert "test_controller_contract.py:" in str(broken.value)
+
+
+def judged(out: Adaptive) -> Any:
+    return out.is_finished, out.generation, len(out.trajectories), out.simulated_ns
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_adaptive_sampling_keeps_the_contract(rule: str) -> None:
+    edits = {"num_sim": 5, "num_generations": 4, "lag_time": 5, "cluster_distance": 0.2, "segment_ns": 0.02, "recluster": 0.1}
+    check_controller(test_adaptive.new_instance, test_adaptive.end, edits=edits, judged_by=judged, rules=[rule])
