@@ -92,7 +92,7 @@ def test_setup_again_is_refused_or_moves_the_old_one_aside(ready: Path, home: Pa
         (("-stdin", "projects"), "too short", "at least 12"),
         (("projects",), PASSWORD, "no terminal"),
         (("-stdin", "file/projects"), PASSWORD, "is not a folder"),
-        (("-stdin", "--client-port", "99999", "projects"), PASSWORD, "client_secure_port"),
+        (("-stdin", "--client-port", "99999", "projects"), PASSWORD, "not in the range"),
         (("-stdin", "--client-port", "5", "--server-port", "5", "projects"), PASSWORD, "both 5"),
         (("-stdin", "-servername", "../up", "projects"), PASSWORD, "cannot be the name"),
     ],

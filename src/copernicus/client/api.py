@@ -15,7 +15,7 @@ bundle, `UnknownPath` and `WrongType` for what the project does not have, `Refus
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 def new_request_id() -> str:
     """Return a fresh request id: the same one sent again has one effect."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 class Client:

@@ -53,10 +53,11 @@ def download(caller: Caller, file: FileRef, target: Path, progress: Progress | N
 
 def file_of(reply: m.GetReply) -> FileRef:
     """Return the file that an answer holds; raise `WrongType` or `UnknownPath` when it holds none."""
-    if reply.value is None:
-        raise UnknownPath(f"There is no file at {reply.path} yet.", f"See: cpcc why {reply.path.split(':')[0]}")
-    typed = decode(parse_type(reply.type), reply.value, reply.path)
+    kind = parse_type(reply.type)
+    if kind.kind != "file":
+        one = f"{reply.path}[0]" if kind.kind == "array" and kind.element.kind == "file" else "the path of a file"
+        raise WrongType(f"{reply.path} is {reply.type}, not a file.", f"Name {one}; see: cpcc get {reply.path}")
+    typed = decode(kind, reply.value, reply.path)
     if not isinstance(typed, FileRef):
-        one = f"{reply.path}[0]" if reply.type in ("file[]", "file?[]") else "the path of a file"
-        raise WrongType(f"{reply.path} is {reply.type}, not one file.", f"Name {one}; see: cpcc get {reply.path}")
+        raise UnknownPath(f"There is no file at {reply.path} yet.", f"See: cpcc why {reply.path.rpartition(':')[0]}")
     return typed

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from copernicus.errors import BundleNotFound, UsageError
 
@@ -61,8 +61,7 @@ def find_bundle_file(given: str | Path | None = None, environment: Mapping[str, 
     )
 
 
-@dataclass(frozen=True)
-class ServerPlaces:
+class ServerPlaces(NamedTuple):
     """What lies where in a server's own folder (mode 0700)."""
 
     folder: Path

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+import msgspec.inspect
 
 from copernicus.config.files import make_private_folder, read_private, write_atomic
+from copernicus.config.hosts import is_host
+from copernicus.config.places import DEFAULT_NAME
 from copernicus.errors import SettingsError
 
 FILE_NAME = "settings.json"
+HOSTS = ("server_host", "server_fqdn")
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Bytes = Annotated[int, msgspec.Meta(ge=0)]
@@ -72,7 +76,11 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The address that goes into bundles."""
         if self.server_fqdn:
             return self.server_fqdn
-        return socket.getfqdn() if self.local_host != self.server_host else self.server_host
+        if self.local_host == self.server_host:
+            return self.server_host
+        name = socket.getfqdn()
+        # Where the full name is not known, it is often that of loopback, under which nobody else finds this machine.
+        return socket.gethostname() if name.startswith("localhost") else name
 
     @property
     def certificate_names(self) -> list[str]:
@@ -99,14 +107,14 @@ def resolve(
     """Return what holds when the file says `stored`, the environment `environment`, the command line `flags`."""
     values: dict[str, Any] = {}
     for name, value in stored.items():
-        values[name] = _checked(name, value, f"in {file}", is_text=False)
+        values[name] = _checked(name, value, f" in {file}", is_text=False)
     for name in names():
         variable = f"CPC_{name.upper()}"
         if variable in environment:
-            values[name] = _checked(name, environment[variable], f"in ${variable}", is_text=True)
+            values[name] = _checked(name, environment[variable], f" in ${variable}", is_text=True)
     for name, value in (flags or {}).items():
         if value is not None:
-            values[name] = _checked(name, value, "on the command line", is_text=isinstance(value, str))
+            values[name] = _checked(name, value, "", is_text=isinstance(value, str))
     settings = ServerSettings(**values)
     if settings.client_secure_port == settings.server_secure_port:
         raise SettingsError(
@@ -119,7 +127,8 @@ def read(folder: Path) -> dict[str, Any]:
     """Return what `settings.json` in `folder` says, unchecked; raise `SettingsError` when it is missing or no object."""
     file = folder / FILE_NAME
     if not file.exists():
-        raise SettingsError(f"There is no server set up in {folder}.", "Run: cpc-server setup PROJECT_DIR")
+        option = "" if folder.parent.name == DEFAULT_NAME else f"-c {folder.parent.name} "
+        raise SettingsError(f"There is no server set up in {folder}.", f"Run: cpc-server {option}setup PROJECT_DIR")
     try:
         stored = msgspec.json.decode(read_private(file, "The settings file"))
     except msgspec.DecodeError as error:
@@ -139,7 +148,7 @@ def write(folder: Path, stored: Mapping[str, Any]) -> None:
 
 def parse(name: str, text: str) -> Any:
     """Return the value that `text` stands for as the setting `name`; raise `SettingsError`."""
-    return _checked(name, text, "on the command line", is_text=True)
+    return _checked(name, text, "", is_text=True)
 
 
 def _checked(name: str, value: Any, where: str, *, is_text: bool) -> Any:
@@ -147,10 +156,31 @@ def _checked(name: str, value: Any, where: str, *, is_text: bool) -> Any:
     if name not in fields:
         near = difflib.get_close_matches(name, fields, n=1)
         hint = f"Did you mean {near[0]}?" if near else "See: cpc-server config-list"
-        raise SettingsError(f"There is no setting called {name} ({where}).", hint)
+        raise SettingsError(f"There is no setting called {name}{where}.", hint)
+    kind = fields[name].type
     if is_text and name == "import_path":
         value = tuple(part for part in str(value).split(os.pathsep) if part)
     try:
-        return msgspec.convert(value, fields[name].type, strict=not is_text)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"The setting {name} {where} is not right: {error}.") from None
+        found = msgspec.convert(value, kind, strict=not is_text)
+    except msgspec.ValidationError:
+        raise SettingsError(f"The setting {name}{where} cannot be {value!r}.", f"It must be {_in_words(kind)}.") from None
+    if name in HOSTS and not (is_host(found) or found == getattr(ServerSettings(), name)):
+        raise SettingsError(f"The setting {name}{where} cannot be {value!r}.", "It must be a host name or an address.")
+    return found
+
+
+def _in_words(kind: Any) -> str:
+    match msgspec.inspect.type_info(kind):
+        case msgspec.inspect.IntType(ge=low, le=high):
+            return f"a whole number{_from(low)}" + (f" to {high}" if high is not None else "")
+        case msgspec.inspect.FloatType(ge=low, gt=above):
+            return "a number" + (f" above {above:g}" if above is not None else _from(low))
+        case msgspec.inspect.LiteralType(values=values):
+            return f"one of {', '.join(map(str, values))}"
+        case msgspec.inspect.VarTupleType():
+            return "a list of folders"
+    return "text"
+
+
+def _from(low: float | None) -> str:
+    return f" from {low:g}" if low is not None else ""

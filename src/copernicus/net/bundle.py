@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from os import environ
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -16,6 +16,7 @@ from copernicus.errors import SettingsError
 
 Role = Literal["admin", "client", "worker"]
 FORMAT = 1
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class Bundle(msgspec.Struct, frozen=True):
@@ -27,9 +28,9 @@ class Bundle(msgspec.Struct, frozen=True):
 
     format: int
     server: str
-    addresses: tuple[str, ...]
-    client_port: int
-    secure_port: int
+    addresses: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    client_port: Port
+    secure_port: Port
     authority: str
     certificate: str
     key: str
@@ -55,7 +56,7 @@ def read_bundle(path: Path) -> Bundle:
         bundle = msgspec.json.decode(data, type=Bundle)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not a connection bundle: {error}.", "Make one with: cpc-server bundle") from None
-    if bundle.format != FORMAT or not bundle.addresses:
+    if bundle.format != FORMAT:
         raise SettingsError(
             f"The connection bundle {path} has format {bundle.format}; this version reads {FORMAT}.",
             "Make a new one with: cpc-server bundle",

@@ -8,10 +8,11 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+from copernicus.config.hosts import is_host
 from copernicus.errors import CertificateRefused, Unreachable
 from copernicus.net.tls import check_server_certificate
 
-CONNECT_TIMEOUT_S = 20.0
+CONNECT_TIMEOUT_S = 10.0
 EXPIRED, NOT_YET_VALID = 10, 9  # OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED, X509_V_ERR_CERT_NOT_YET_VALID
 CLOSED = (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
@@ -31,6 +32,7 @@ class Connection:
         if context.verify_mode != ssl.CERT_REQUIRED:
             raise CertificateRefused("A connection without a pinned CA is for first contact only.")
         self.where = f"{host}:{port}"
+        check_host(host)
         self._http = http.client.HTTPSConnection(host, port, context=context, timeout=CONNECT_TIMEOUT_S)
         self._answers = 0
 
@@ -99,8 +101,7 @@ class Connection:
             check_server_certificate(self._http.sock.getpeercert(binary_form=True))
         except socket.gaierror:
             self.close()
-            host = self._http.host
-            raise Unreachable(f"The host name {host} is not known.", "Check the address.") from None
+            raise unknown_host(self._http.host) from None
         except ConnectionRefusedError:
             self.close()
             raise Unreachable(
@@ -122,6 +123,17 @@ class Connection:
         except CertificateRefused:
             self.close()
             raise
+
+
+def check_host(host: str) -> None:
+    """Raise `Unreachable` when `host` does not even have the form of a host name or an address."""
+    if not is_host(host):
+        raise unknown_host(host)
+
+
+def unknown_host(host: str) -> Unreachable:
+    """Return the error for a host of which nobody knows where it is."""
+    return Unreachable(f"The host name {host!r} is not known.", "Check the address.")
 
 
 def _verification(where: str, error: ssl.SSLCertVerificationError) -> CertificateRefused:

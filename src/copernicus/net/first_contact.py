@@ -12,7 +12,7 @@ import msgspec
 from copernicus.config import settings as server_settings
 from copernicus.config.places import settings_home
 from copernicus.errors import CertificateRefused, CopernicusError, Unreachable
-from copernicus.net.connection import CONNECT_TIMEOUT_S
+from copernicus.net.connection import CONNECT_TIMEOUT_S, check_host, unknown_host
 from copernicus.net.tls import fingerprint
 from copernicus.wire.codec import decode, encode
 from copernicus.wire.endpoints import BY_REQUEST
@@ -34,6 +34,7 @@ def fetch_authority(host: str, port: int) -> Authority:
 
     Nothing secret is ever sent over this connection: it carries this one request.
     """
+    check_host(host)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
@@ -48,7 +49,7 @@ def fetch_authority(host: str, port: int) -> Authority:
         certificate = decode(body, AuthorityReply).certificate
         return Authority(certificate, fingerprint(certificate))
     except socket.gaierror:
-        raise Unreachable(f"The host name {host} is not known.", "Check the address.") from None
+        raise unknown_host(host) from None
     except (OSError, http.client.HTTPException) as error:
         why = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
         raise Unreachable(f"No Copernicus server answers at {host}:{port}: {why}.", "Check address and port.") from None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import ssl
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from copernicus.errors import CertificateRefused
@@ -17,6 +18,8 @@ CLIENT_AUTH = bytes.fromhex("06082b06010505070302")
 
 def fingerprint(authority: str) -> str:
     """Return the SHA-256 of a CA certificate (PEM), 64 hex digits: the server's identity. Raise `CertificateRefused`."""
+    import hashlib
+
     try:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(authority.strip())).hexdigest()
     except ValueError as error:
@@ -36,18 +39,35 @@ def client_context(authority: str) -> ssl.SSLContext:
 def bundle_context(bundle: Bundle) -> ssl.SSLContext:
     """Return the context for a server's secure port: trusts the bundle's CA, shows the bundle's certificate."""
     context = client_context(bundle.authority)
-    # OpenSSL reads keys from files only; this one lives for the moment of reading, in a folder of our own (0700).
-    with tempfile.TemporaryDirectory(prefix="cpc-") as folder:
-        pem = Path(folder) / "own.pem"
-        pem.touch(mode=0o600)
-        pem.write_text(bundle.certificate.rstrip() + "\n" + bundle.key)
+    with _as_file(bundle.certificate.rstrip() + "\n" + bundle.key) as pem:
         try:
             context.load_cert_chain(pem)
         except ssl.SSLError as error:
             raise CertificateRefused(
-                f"The bundle's certificate and key do not fit together: {error.reason}.", "Make a new one: cpc-server bundle"
+                f"The bundle's certificate and key are broken, or do not fit together{_because(error)}.",
+                "Make a new one: cpc-server bundle",
             ) from None
     return context
+
+
+@contextmanager
+def _as_file(secret: str) -> Iterator[str]:
+    """Give the path of a file that holds `secret` for the moment: OpenSSL reads keys from files only."""
+    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
+        descriptor = os.memfd_create("bundle", os.MFD_CLOEXEC)  # never on a disk
+        try:
+            os.write(descriptor, secret.encode())
+            yield f"/proc/self/fd/{descriptor}"
+        finally:
+            os.close(descriptor)
+        return
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="cpc-") as folder:  # a folder of our own (0700)
+        pem = Path(folder) / "own.pem"
+        pem.touch(mode=0o600)
+        pem.write_text(secret)
+        yield str(pem)
 
 
 def server_client_port_context(certificate: Path, key: Path) -> ssl.SSLContext:
@@ -116,5 +136,12 @@ def _context(protocol: int) -> ssl.SSLContext:
 def _trust(context: ssl.SSLContext, authority: str) -> None:
     try:
         context.load_verify_locations(cadata=authority)
-    except (ssl.SSLError, ValueError) as error:
-        raise CertificateRefused(f"The server's CA certificate cannot be read: {error}.") from None
+    except (ssl.SSLError, ValueError):
+        raise CertificateRefused(
+            "The server's CA certificate, which this bundle or login holds, cannot be read.",
+            "Make a new bundle (cpc-server bundle), or add the server anew (cpcc forget-server, cpcc add-server).",
+        ) from None
+
+
+def _because(error: ssl.SSLError) -> str:
+    return f" ({error.reason.lower().replace('_', ' ')})" if error.reason else ""

@@ -5,33 +5,32 @@ from __future__ import annotations
 import re
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from copernicus._version import __version__
-from copernicus.errors import CopernicusError, UsageError
+from copernicus.errors import UsageError
 from copernicus.net.bundle import find_bundle
 from copernicus.plugin import registry
 from copernicus.plugin.registry import Absent, Found
+from copernicus.program import File, Word, run
 from copernicus.worker.agent import Agent, Options
 from copernicus.worker.connection import ServerConnection
 from copernicus.worker.place import Place
 from copernicus.worker.platforms import Platform
+from copernicus.worker.platforms.smp import usable_cores
 
 CHECK_WORDS = ("check", "doctor")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("platform", default="smp")
-@click.option(
-    "-c", "--bundle", type=click.Path(path_type=Path), help="The connection bundle (default: client.cnx in ~/.copernicus)."
-)
-@click.option("-p", "--project", help="Work for this project only.")
-@click.option("-wd", "--work-dir", type=click.Path(path_type=Path), help="Where work folders are made (default: here).")
+@click.option("-c", "--bundle", type=File(), help="The connection bundle (default: client.cnx in ~/.copernicus).")
+@click.option("-p", "--project", type=Word(), help="Work for this project only.")
+@click.option("-wd", "--work-dir", type=File(), help="Where work folders are made (default: here).")
 @click.option("-q", "--quit-after", type=click.FloatRange(min=0), metavar="MINUTES", help="End after so long without a job.")
 @click.option("-n", "--cores", type=click.IntRange(min=1), help="Use so many cores (default: all).")
 @click.option("-s", "--cores-per-job", type=click.IntRange(min=1), help="Give no job more cores than this.")
@@ -46,15 +45,10 @@ def command(platform: str, debug: bool, **options: Any) -> None:
     PLATFORM says where jobs run: "smp" (this host) or what plug-ins add. `cpc-worker check` shows what would be
     announced, and what is missing, and ends.
     """
-    try:
-        if platform in CHECK_WORDS:
-            check(Options(options["cores_per_job"], options["project"]), options["cores"], options["bundle"])
-        else:
-            work(platform, **options)
-    except CopernicusError as error:
-        if debug:
-            traceback.print_exc()
-        raise click.ClickException(str(error)) from None
+    if platform in CHECK_WORDS:
+        check(Options(options["cores_per_job"], options["project"]), options["cores"], options["bundle"])
+    else:
+        work(platform, **options)
 
 
 def work(
@@ -76,6 +70,8 @@ def work(
     )
     connection = ServerConnection(find_bundle(bundle))
     platform = find_platform(name, cores)
+    if cores is not None and cores > len(usable_cores()):
+        click.echo(f"Note: this machine has {len(usable_cores())} cores; jobs share them, as -n {cores} says.", err=True)
     found, absent = programs_for(platform.name)
     agent = Agent(options, platform, found, connection, Place(work_dir), say)
     say(f"Worker ID: {agent.worker}")
@@ -156,6 +152,6 @@ def _calling(action: Callable[[], None]) -> Callable[[int, object], None]:
     return handler
 
 
-def main() -> None:
-    """Entry point."""
-    command(prog_name="cpc-worker")
+def main() -> NoReturn:
+    """Run `cpc-worker`: a failure is one line on stderr and a status that is not 0 (2 when the command line is wrong)."""
+    sys.exit(run(command, sys.argv[1:], "cpc-worker", is_debug=lambda: "--debug" in sys.argv))

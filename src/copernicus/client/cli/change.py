@@ -8,9 +8,9 @@ import click
 
 from copernicus.client.cli.context import Context, command, pass_context
 from copernicus.client.cli.transactions import check, make
-from copernicus.errors import UsageError
 from copernicus.model import edits as e
 from copernicus.model.values import FileRef
+from copernicus.program import Word
 
 
 @command("import")
@@ -73,15 +73,13 @@ def set_command(context: Context, path: str, value: tuple[str, ...]) -> None:
 
 
 @command("setf")
-@click.argument("path")
-@click.argument("file")
+@click.argument("path", type=Word())
+@click.argument("file", type=Word())
 @pass_context
 def setf_command(context: Context, path: str, file: str) -> None:
     """Set PATH to the content of the local FILE. What the server has of it already is not sent again. PATH[+] appends."""
     from copernicus.client.cli.progress import bar
 
-    if not path:
-        raise UsageError("The path is empty.")
     if Path(file).is_file():
         # A wrong path is refused before anything is sent.
         check(context, e.SetFile(path, FileRef("0" * 64, 0, Path(file).name)))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from copernicus.errors import UsageError
+from copernicus.program import Word
 
 if TYPE_CHECKING:
     from copernicus.client.api import Client, Project
@@ -99,14 +100,14 @@ def global_options(*, is_brief: bool = False) -> list[click.Option]:
     """Return the flags that may stand before and after the command; `is_brief` hides the rarer ones in the help."""
     return [
         click.Option(
-            ["-p", "--project"], metavar="PROJECT", expose_value=False, callback=_keep("project_flag"),
+            ["-p", "--project"], type=Word(), metavar="PROJECT", expose_value=False, callback=_keep("project_flag"),
             help="The project, instead of the current one.",
         ),
         click.Option(
             ["--json"], is_flag=True, expose_value=False, callback=_keep("is_json"), help="Print JSON, for programs.",
         ),
         click.Option(
-            ["-c", "--bundle"], metavar="BUNDLE", expose_value=False, callback=_keep("bundle"), hidden=is_brief,
+            ["-c", "--bundle"], type=Word(), metavar="BUNDLE", expose_value=False, callback=_keep("bundle"), hidden=is_brief,
             help="The connection bundle to use (client.cnx).",
         ),
         click.Option(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from copernicus.client.cli.context import Context, command, pass_context
-from copernicus.client.cli.transactions import waiting
 from copernicus.client.output import listing, text
 from copernicus.errors import UsageError
 from copernicus.model.functions import FunctionSchema
 from copernicus.model.values import FileRef
+from copernicus.program import Word
 
 
 @command("ls")
@@ -34,12 +32,14 @@ def get_command(context: Context, path: str) -> None:
     """Show the value at PATH. With --json exactly; files are shown there by content hash, size and name."""
     reply = context.project.get_reply(path)
     stale = "  (stale: it is being made anew)" if reply.is_stale else ""
-    context.show(reply.value, lambda: [f"{reply.path}: {text.value(reply.value, reply.type)}{stale}"])
+    context.show(reply.value, lambda: [text.shown(f"{reply.path}: {text.value(reply.value, reply.type)}{stale}")])
 
 
 @command("getf")
 @click.argument("path")
-@click.option("-f", "--file", "target", metavar="FILE", help="Where to write it (a folder: under its own name; -: stdout).")
+@click.option(
+    "-f", "--file", "target", type=Word(), metavar="FILE", help="Where to write it (a folder: under its own name; -: stdout)."
+)
 @pass_context
 def getf_command(context: Context, path: str, target: str | None) -> None:
     """Fetch the file at PATH into the current folder, under its own name, or to the FILE named with -f.
@@ -50,15 +50,18 @@ def getf_command(context: Context, path: str, target: str | None) -> None:
     from copernicus.client.files import file_of
 
     file = file_of(context.project.get_reply(path))
-    with bar(f"Fetching {file.name}") as progress:
+    with bar(f"Fetching {text.clean(file.name)}") as progress:
         if target == "-":
+            import shutil
+            import tempfile
+
             with tempfile.TemporaryDirectory(prefix="cpcc-") as folder:
                 whole = context.client.download(file, Path(folder) / "file", progress)
                 with open(whole, "rb") as content:
                     shutil.copyfileobj(content, sys.stdout.buffer)
             return
         place = context.client.download(file, _target(file, target), progress)
-    context.show({"file": str(place), "size": file.size}, lambda: [f"{place} ({text.size(file.size)})"])
+    context.show({"file": str(place), "size": file.size}, lambda: [text.shown(f"{place} ({text.size(file.size)})")])
 
 
 def _target(file: FileRef, given: str | None) -> Path:
@@ -80,6 +83,8 @@ def status_command(context: Context, name: str) -> None:
     """Show a project in numbers: instances and jobs by state, what stands at its top, what is in error."""
     if name:
         context.project_flag = name
+    from copernicus.client.cli.transactions import waiting
+
     reply = context.project.status()
 
     def lines() -> Iterator[str]:

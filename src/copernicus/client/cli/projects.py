@@ -88,7 +88,7 @@ def _existing(context: Context, name: str) -> None:
     names = [row.name for row in context.client.projects()]
     if name not in names:
         there = f"Projects: {', '.join(names)}." if names else "There are none; make one with: cpcc start NAME"
-        raise UnknownPath(f"There is no project {name}.", there)
+        raise UnknownPath(f"There is no project {name!r}.", there)
 
 
 def _choose(context: Context, name: str) -> None:

@@ -21,16 +21,19 @@ from copernicus.errors import (
     UnknownPath,
     UsageError,
 )  # fmt: skip
+from copernicus.program import Word
 from copernicus.wire import messages as m
 
 DEFAULT_PORT = 14807
 
 
 @command("add-server")
-@click.argument("host")
+@click.argument("host", type=Word())
 @click.argument("port", type=click.IntRange(1, 65535), default=DEFAULT_PORT)
-@click.option("-n", "--name", help="What to call it here (default: HOST).")
-@click.option("--fingerprint", metavar="SHA256", help="The fingerprint that the server must have; nothing is asked then.")
+@click.option("-n", "--name", type=Word(), help="What to call it here (default: HOST).")
+@click.option(
+    "--fingerprint", type=Word(), metavar="SHA256", help="The fingerprint that the server must have; nothing is asked then."
+)
 @pass_context
 def add_server_command(context: Context, host: str, port: int, name: str | None, fingerprint: str | None) -> None:
     """Learn to know the server at HOST (client port PORT, 14807 by default), and use it from now on.
@@ -134,7 +137,7 @@ def use_server_command(context: Context, name: str) -> None:
 def _server(known: Memory, name: str) -> KnownServer:
     if name not in known.servers:
         there = f"Known: {', '.join(sorted(known.servers))}." if known.servers else "None is known: cpcc add-server HOST"
-        raise UnknownPath(f"There is no server known as {name}.", there)
+        raise UnknownPath(f"There is no server known as {name!r}.", there)
     return known.servers[name]
 
 

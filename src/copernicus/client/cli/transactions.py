@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from copernicus.client import memory
 from copernicus.client.api import new_request_id
 from copernicus.client.cli.context import Context, command, pass_context
 from copernicus.client.output import sentences
-from copernicus.client.staging import Staged
 from copernicus.errors import CopernicusError, Unavailable
 from copernicus.model.edits import Edit
+
+if TYPE_CHECKING:
+    from copernicus.client.staging import Staged
 
 
 def make(context: Context, edit: Edit) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -14,12 +14,12 @@ import click
 from copernicus.errors import WrongType
 from copernicus.model.types import decode, parse_type
 from copernicus.model.values import FileRef, Value
+from copernicus.program import clean as clean
 
 ABSENT, HOLE = "absent", "-"
 LINE_WIDTH = 100
 STATE_ORDER = ("error", "running", "waiting", "held", "idle", "leased", "queued", "blocked", "done", "failed", "cancelled")
 STATE_COLOURS = {"error": "red", "failed": "red", "running": "green", "leased": "green", "waiting": "yellow", "held": "cyan"}
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def width(text: str) -> int:
@@ -48,7 +48,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: str = "", i
     for line in plain[1:]:
         for column, name in enumerate(names):
             if name == "STATE":
-                line[column] = paint(line[column])
+                state = line[column].rstrip()
+                line[column] = paint(state) + line[column][len(state) :]
     return [(indent + "  ".join(line)).rstrip() for line in plain]
 
 
@@ -66,9 +67,9 @@ def paint(state: str) -> str:
     return click.style(state, fg=colour) if colour else state
 
 
-def clean(words: str) -> str:
-    """Return text that came from programs or other people with control characters shown, not obeyed by the terminal."""
-    return _CONTROL.sub(lambda match: repr(match.group())[1:-1], words)
+def shown(words: str) -> str:
+    """Return text of other people as it is for programs, and for a terminal with its control characters shown."""
+    return clean(words) if sys.stdout.isatty() else words
 
 
 def size(count: float) -> str:

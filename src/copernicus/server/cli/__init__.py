@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from copernicus import __version__
 from copernicus.config.places import DEFAULT_NAME, host_name, server_folder
-from copernicus.errors import CopernicusError
+from copernicus.program import Word, run
 
 FILES = {
     "setup": "setup",
@@ -60,12 +61,12 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings=SETTINGS)
-@click.option("-c", "--conf", "name", default="", metavar="CONFNAME", help="The server set up under this name.")
+@click.option("-c", "--conf", "name", type=Word(), metavar="CONFNAME", help="The server set up under this name.")
 @click.option("-debug", "--debug", is_flag=True, help="Show tracebacks.")
 @click.pass_context
-def cli(context: click.Context, name: str, debug: bool) -> None:
+def cli(context: click.Context, name: str | None, debug: bool) -> None:
     """Set up and run a Copernicus server."""
-    context.obj = Selected(name)
+    context.obj = Selected(name or "")
 
 
 @cli.command()
@@ -74,21 +75,7 @@ def version() -> None:
     click.echo(f"Copernicus {__version__}")
 
 
-def main() -> None:
-    """Run `cpc-server`: errors become one message on stderr and status 1 (2 when the command line is wrong)."""
+def main() -> NoReturn:
+    """Run `cpc-server`: a failure is one line on stderr and a status that is not 0 (2 when the command line is wrong)."""
     is_debug = any(flag in sys.argv for flag in ("--debug", "-debug"))
-    try:
-        cli.main(prog_name="cpc-server", standalone_mode=True)
-    except CopernicusError as error:
-        if is_debug:
-            raise
-        click.echo(f"cpc-server: {error.message}", err=True)
-        if error.hint:
-            click.echo(error.hint, err=True)
-        sys.exit(1)
-    except OSError as error:
-        if is_debug:
-            raise
-        place = f" ({error.filename})" if error.filename else ""
-        click.echo(f"cpc-server: {error.strerror or error}{place}.", err=True)
-        sys.exit(1)
+    sys.exit(run(cli, sys.argv[1:], "cpc-server", is_debug=lambda: is_debug))

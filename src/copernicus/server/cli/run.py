@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -25,10 +26,12 @@ from copernicus.net.first_contact import fetch_authority
 from copernicus.net.keys import KeyFolder
 from copernicus.net.tls import fingerprint
 from copernicus.server.cli import Selected
+from copernicus.server.cli.bundle import address_of, move_owners_bundle, tell_moved
 from copernicus.server.cli.setup import checked_project_dir
 
-START_S, STOP_S, STEP_S = 60.0, 60.0, 0.05
+START_S, STOP_S, STEP_S = 60.0, 60.0, 0.02
 TAIL_LINES = 15
+REASON = " ERROR copernicus.server: "  # how a line of the log begins that says why a server ends
 NOT_RUNNING = 3  # the exit status of `status`, as system services have it
 
 
@@ -40,6 +43,7 @@ def start(selected: Selected, is_dev: bool) -> None:
     folder = selected.folder
     settings = server_settings.load(folder)
     check_ready(folder, settings)
+    tell_moved(move_owners_bundle(folder, address_of(settings, selected.label)))
     command = [sys.executable, "-m", "copernicus.server", "--folder", str(folder)]
     if is_dev:
         os.environ.setdefault("CPC_MODE", "debug")
@@ -59,7 +63,7 @@ def start(selected: Selected, is_dev: bool) -> None:
 @click.command()
 @click.pass_obj
 def stop(selected: Selected) -> None:
-    """Stop the server; workers keep their jobs and report when it is back."""
+    """Stop the server. Workers keep their jobs and report when it is back."""
     folder = selected.folder
     running = holder(folder)
     process = running.process() if running is not None else None
@@ -68,23 +72,33 @@ def stop(selected: Selected) -> None:
         raise Refused("The server is not running.")
     try:
         process.send_signal(signal.SIGTERM)
-        process.wait(STOP_S)
     except psutil.NoSuchProcess:
         pass  # it ended by itself meanwhile
     except psutil.AccessDenied:
         raise Refused(f"The server (process {process.pid}) belongs to another user.") from None
-    except psutil.TimeoutExpired:
-        raise Unavailable(
-            f"The server (process {process.pid}) has not stopped within {STOP_S:.0f} s.", "Look into its log, or wait."
-        ) from None
+    ends = time.monotonic() + STOP_S
+    while is_alive(process):
+        if time.monotonic() > ends:
+            raise Unavailable(
+                f"The server (process {process.pid}) has not stopped within {STOP_S:.0f} s.", "Look into its log, or wait."
+            )
+        time.sleep(STEP_S)
     click.echo("The server has stopped.")
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Say whether a process runs. One that has ended may stay in the list until init looks after it, seconds later."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @click.command()
 @click.option("--json", "-json", "is_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def status(selected: Selected, is_json: bool) -> None:
-    """Say whether the server is running (exit status 0) or not (3)."""
+    """Say whether the server is running. Exit status: 0 it is, 3 it is not."""
     folder = selected.folder
     settings = server_settings.load(folder)
     own = fingerprint(KeyFolder(ServerPlaces(folder).keys).authority())
@@ -141,8 +155,11 @@ def check_port(host: str, port: int, name: str) -> None:
             probe.bind((host, port))
             probe.listen(1)
     except socket.gaierror:
-        raise SettingsError(f"The address {host} is not known.", "Run: cpc-server config server_host ADDRESS") from None
+        raise SettingsError(f"There is no address {host!r}.", "Run: cpc-server config server_host ADDRESS") from None
     except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            why = f"This machine has no address {host} (server_host)."
+            raise SettingsError(why, "Run: cpc-server config server_host ADDRESS") from None
         raise SettingsError(f"The port {port} ({name}) cannot be used: {error.strerror}.", hint) from None
 
 
@@ -175,7 +192,7 @@ def wait_until_it_answers(
     ends = time.monotonic() + START_S
     while time.monotonic() < ends:
         if process.poll() is not None:
-            raise Unavailable(f"The server ended at once (status {process.returncode}).", said(log, began_at))
+            raise ended_at_once(process.returncode, log, began_at)
         running = holder(folder)
         if running is not None and running.pid == process.pid and answers(settings, own):
             return
@@ -196,9 +213,22 @@ def answers(settings: ServerSettings, own: str) -> bool:
         return False
 
 
+def ended_at_once(status: int, log: Path, offset: int) -> Unavailable:
+    """Return the error for a server that did not come up: what it said itself, else the last lines of its log."""
+    reasons = [line.partition(REASON)[2] for line in new_lines(log, offset) if REASON in line]
+    if reasons:
+        return Unavailable(f"The server ended at once: {reasons[-1]}")
+    return Unavailable(f"The server ended at once (status {status}).", said(log, offset))
+
+
 def said(log: Path, offset: int) -> str:
-    """Return the last lines that came into `log` after `offset`."""
+    """Return the last lines that came into `log` after `offset`, with their source."""
+    lines = new_lines(log, offset)
+    return "\n".join([f"Its log ({log}) says:", *lines[-TAIL_LINES:]]) if lines else f"Its log is {log}."
+
+
+def new_lines(log: Path, offset: int) -> list[str]:
+    """Return the lines that came into `log` after `offset`, at most its last 16 KiB."""
     with open(log, "rb") as file:
         file.seek(offset if offset <= os.fstat(file.fileno()).st_size else 0)  # it may have begun anew meanwhile
-        lines = file.read()[-16384:].decode(errors="replace").splitlines()
-    return "\n".join([f"Its log ({log}) says:", *lines[-TAIL_LINES:]]) if lines else f"Its log is {log}."
+        return file.read()[-16384:].decode(errors="replace").splitlines()

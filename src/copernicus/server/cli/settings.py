@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +16,10 @@ from copernicus.config import settings as server_settings
 from copernicus.config.running import holder
 from copernicus.config.settings import ServerSettings
 from copernicus.server.cli import Selected
+from copernicus.server.cli.bundle import address_of, move_owners_bundle, tell_moved
+
+IN_BUNDLES = ("server_host", "server_fqdn", "client_secure_port", "server_secure_port")
+PATHS = ("run_dir", "log_dir")
 
 
 @click.command()
@@ -23,12 +28,27 @@ from copernicus.server.cli import Selected
 @click.pass_obj
 def config(selected: Selected, param: str, value: str) -> None:
     """Set PARAM to VALUE in the server's settings."""
-    stored = server_settings.read(selected.folder)
-    stored[param] = server_settings.parse(param, value)
-    server_settings.write(selected.folder, stored)
+    folder = selected.folder
+    stored = server_settings.read(folder)
+    stored[param] = absolute(param, server_settings.parse(param, value))
+    server_settings.write(folder, stored)
     click.echo(f"{param} = {shown(stored[param])}")
-    if holder(selected.folder) is not None:
+    is_running = holder(folder) is not None
+    if is_running:
         click.echo("The server is running: it will know after cpc-server stop and start.")
+    if param in IN_BUNDLES:
+        if not is_running:
+            tell_moved(move_owners_bundle(folder, address_of(server_settings.load(folder), selected.label)))
+        click.echo("Bundles given to others still say the old address. New ones: cpc-server bundle")
+
+
+def absolute(param: str, value: Any) -> Any:
+    """Return the value of a setting with its paths made absolute: the server runs in another folder."""
+    if param in PATHS and value:
+        return str(Path(value).expanduser().absolute())
+    if param == "import_path":
+        return tuple(str(Path(part).expanduser().absolute()) for part in value)
+    return value
 
 
 @click.command("config-list")

@@ -6,7 +6,9 @@ import datetime
 import os
 import secrets
 import shutil
+import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from copernicus.errors import CopernicusError, Refused, SettingsError, UsageErro
 from copernicus.net.bundle import Bundle, read_bundle, write_bundle
 from copernicus.net.keys import KeyFolder
 from copernicus.net.tls import fingerprint
+from copernicus.program import File, Word
 from copernicus.server.access.bundles import Bundles
 from copernicus.server.access.passwords import check_new_password
 from copernicus.server.access.users import OWNER, Users
@@ -29,18 +32,22 @@ from copernicus.server.cli import Selected
 from copernicus.server.cli.bundle import address_of
 from copernicus.server.storage.sqlite.access import SqliteAccessStore
 
+PORT = click.IntRange(1, 65535)
+
 
 @click.command()
-@click.option("--client-port", "-client-port", type=int, help="Port for cpcc and the web page (default 14807).")
-@click.option("--server-port", "-server-port", type=int, help="Port for workers, bundles and peers (default 13807).")
-@click.option("--listen", "-listen", metavar="ADDRESS|all", help="Address to listen on (default: this machine only).")
-@click.option("--public-name", "-public-name", metavar="HOST", help="Name or address under which others reach it.")
+@click.option("--client-port", "-client-port", type=PORT, help="Port for cpcc and the web page (default 14807).")
+@click.option("--server-port", "-server-port", type=PORT, help="Port for workers, bundles and peers (default 13807).")
+@click.option(
+    "--listen", "-listen", type=Word(), metavar="ADDRESS|all", help="Address to listen on (default: this machine only)."
+)
+@click.option("--public-name", "-public-name", type=Word(), metavar="HOST", help="Name or address under which others reach it.")
 @click.option("-force", "--force", "is_forced", is_flag=True, help="Set up anew; what was there is moved aside.")
 @click.option("-host", "--host", "is_host", is_flag=True, help="Settings for this host only (a home shared by many).")
-@click.option("-servername", "--servername", default="", metavar="NAME", help="Name of the server (as -c CONFNAME).")
+@click.option("-servername", "--servername", type=Word(), metavar="NAME", help="Name of the server (as -c CONFNAME).")
 @click.option("-stdin", "--stdin", "is_stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("-p", "--password", metavar="PASSWORD", help="The password. Others may see it: better use -stdin.")
-@click.argument("project_dir", type=click.Path(path_type=Path))
+@click.argument("project_dir", type=File())
 @click.pass_obj
 def setup(
     selected: Selected,
@@ -50,26 +57,52 @@ def setup(
     public_name: str | None,
     is_forced: bool,
     is_host: bool,
-    servername: str,
+    servername: str | None,
     is_stdin: bool,
     password: str | None,
     project_dir: Path,
 ) -> None:
     """Set a server up that keeps its projects in PROJECT_DIR."""
-    name = servername or selected.name or (host_name() if is_host else "")
+    name = name_of(selected.name, servername, host_name() if is_host else None)
     folder = server_folder(name)
     check_absent(folder, is_forced=is_forced)
     run_dir = checked_project_dir(project_dir)
-    secret = ask_password(is_stdin=is_stdin, given=password)
-    listen = listen if listen is not None else ask_listen()
     given: dict[str, Any] = {"run_dir": str(run_dir), "server_host": listen, "server_fqdn": public_name}
     given |= {"client_secure_port": client_port, "server_secure_port": server_port}
+    server_settings.resolve({}, folder / server_settings.FILE_NAME, given, environment={})
+    if listen is not None:
+        check_address(listen)
+    secret = ask_password(is_stdin=is_stdin, given=password)
+    if listen is None:
+        given["server_host"] = ask_listen()
     stored = {key: value for key, value in given.items() if value is not None}
-    settings = server_settings.resolve(stored, folder / server_settings.FILE_NAME, environment={})
+    settings = server_settings.resolve({}, folder / server_settings.FILE_NAME, stored, environment={})
     label = name or host_name()
     owners = build(folder, label, stored, settings, secret)
     place = put_owners_bundle(folder, owners)
     report(name, folder, place, settings, owners)
+
+
+def name_of(*given: str | None) -> str:
+    """Return the one name that was given in one way or another, "" for the default; raise `UsageError` when they differ."""
+    names = list(dict.fromkeys(name for name in given if name))
+    if len(names) > 1:
+        raise UsageError(f"The server cannot be called both {names[0]} and {names[1]}.", "Give -c, -servername or -host alone.")
+    return names[0] if names else ""
+
+
+def check_address(host: str) -> None:
+    """Raise `SettingsError` when this machine cannot listen on `host` ("all": all addresses)."""
+    hint = "Use all, or an address of this machine."
+    try:
+        found = socket.getaddrinfo(None if host == "all" else host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, number, _, address = found[0]
+        with socket.socket(family, kind, number) as probe:
+            probe.bind(address)
+    except socket.gaierror:
+        raise SettingsError(f"There is no address {host!r}.", hint) from None
+    except OSError as error:
+        raise SettingsError(f"This machine cannot listen on {host}: {error.strerror}.", hint) from None
 
 
 def check_absent(folder: Path, *, is_forced: bool) -> None:
@@ -92,8 +125,12 @@ def checked_project_dir(project_dir: Path) -> Path:
     nearest = next(place for place in (path, *path.parents) if place.exists())
     if not nearest.is_dir():
         raise SettingsError(f"PROJECT_DIR {path} cannot be made: {nearest} is not a folder.")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise SettingsError(f"PROJECT_DIR {path} cannot be used: {nearest} is not writable.", "Name another folder.")
+    try:
+        # Tried, not read off the mode: some file systems take nothing, whatever their modes say.
+        os.rmdir(tempfile.mkdtemp(prefix=".copernicus-", dir=nearest))
+    except OSError as error:
+        why = f"nothing can be made in {nearest}: {error.strerror}"
+        raise SettingsError(f"PROJECT_DIR {path} cannot be used: {why}.", "Name another folder.") from None
     return path
 
 
@@ -179,6 +216,7 @@ def report(name: str, folder: Path, bundle: Path, settings: ServerSettings, owne
     click.echo(f"Your bundle: {bundle} (super-user access; keep it to yourself)")
     if settings.server_host == ServerSettings().server_host:
         click.echo(
-            "It listens on this machine only. To open it: cpc-server config server_host all, then config server_fqdn NAME"
+            f"It listens on this machine only. To open it: cpc-server {option}config server_host all, "
+            f"then cpc-server {option}config server_fqdn NAME"
         )
     click.echo(f"Start it:    cpc-server {option}start")

@@ -1,0 +1,104 @@
+"""What the three programs share: how a command line is run, and how a failure is told: one line on stderr."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from copernicus.errors import CopernicusError
+
+USAGE_STATUS, FAILURE_STATUS, INTERRUPTED_STATUS = 2, 1, 130
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_KINDS = {"integer": "a whole number", "float": "a number"}
+
+
+class Word(click.types.StringParamType):
+    """Text that is not empty: what an unset variable of a shell script leaves is refused, not taken for "not given"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return `value` as it is."""
+        return _not_empty(self, value, param, ctx)
+
+
+class File(click.Path):
+    """The path of a file or folder, as a `pathlib.Path`, not empty; it need not exist."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        return super().convert(_not_empty(self, value, param, ctx), param, ctx)
+
+
+def _not_empty(kind: Any, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    if not str(value).strip():
+        kind.fail("it is empty.", param, ctx)
+    return value
+
+
+def run(
+    command: click.Command, words: Sequence[str], name: str, context: object = None, *, is_debug: Callable[[], bool]
+) -> int:
+    """Do what `words` say as the program `name` and return the exit status.
+
+    A failure is one line on stderr and a status that is not 0; a traceback comes only when `is_debug` says so.
+    """
+    try:
+        status = command.main(list(words), name, standalone_mode=False, obj=context)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads any more; what is still buffered shall not complain at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE_STATUS
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED_STATUS
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return USAGE_STATUS
+    except Exception as error:
+        if is_debug():
+            import traceback
+
+            traceback.print_exception(error)
+        message, status = told(error, name)
+        click.echo(f"{click.style('ERROR:', fg='red')} {clean(message)}", err=True)
+        return status
+    return status if isinstance(status, int) else 0
+
+
+def told(error: Exception, name: str) -> tuple[str, int]:
+    """Return what a person is told of `error`, and the exit status of the program `name`."""
+    if isinstance(error, click.ClickException):
+        return _misused(error), USAGE_STATUS
+    if isinstance(error, CopernicusError):
+        return str(error), FAILURE_STATUS
+    if isinstance(error, UnicodeEncodeError):
+        return "What was typed is not valid Unicode text (UTF-8).", FAILURE_STATUS
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror or error}.", FAILURE_STATUS
+    fault = f"{type(error).__name__}: {error}"
+    return f"A fault of {name} itself: {fault}. Run it again with --debug and report what it says.", FAILURE_STATUS
+
+
+def clean(words: str) -> str:
+    """Return text that came from programs or other people with control characters shown, not obeyed by the terminal."""
+    return _CONTROL.sub(lambda match: repr(match.group())[1:-1], words)
+
+
+def _misused(error: click.ClickException) -> str:
+    if isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument):
+        error.param_hint = f"'{(error.param.name or '').upper()}'"
+    message = " ".join(error.format_message().split())
+    message = re.sub(r"is not a valid (integer|float)( range)?", lambda match: f"is not {_KINDS[match[1]]}", message)
+    if not message.endswith((".", "?", "-h")):
+        message += "."
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        message += f" See: {error.ctx.command_path} -h"
+    return message
