@@ -48,7 +48,7 @@ def test_who_may_send_what(policy: Policy, project: str) -> None:
 
 
 def test_a_foreign_project_looks_like_one_that_does_not_exist() -> None:
-    with pytest.raises(UnknownPath, match="There is no project theirs"):
+    with pytest.raises(UnknownPath, match="There is no project 'theirs'"):
         authorise(Policy.MEMBER, CALLERS["member"], FOREIGN)
 
 

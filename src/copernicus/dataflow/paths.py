@@ -20,6 +20,7 @@ SIDES = {
     "sub_in": "out", "sub_out": "in", "ext_in": "in", "ext_out": "out",
 }  # fmt: skip
 
+LONGEST_NAME = 100
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _MEMBER = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d{1,9}|\+)\]")
 
@@ -50,6 +51,8 @@ def clean_name(name: str) -> str:
     """Return a name as it is kept (dashes become underscores); raise `UsageError` when it cannot be a name."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot be a name.", "A name is letters, digits and underscores, and begins with a letter.")
+    if len(name) > LONGEST_NAME:
+        raise UsageError(f"A name has at most {LONGEST_NAME} characters, not {len(name)}.")
     name = name.replace("-", "_")
     if name in SIDES:
         raise UsageError(f"{name!r} cannot be a name: it says which side of an instance is meant.")

@@ -61,4 +61,9 @@ def authorise(policy: Policy, identity: Identity, project: str = "") -> None:
     if identity.role == "worker":
         raise NotAllowed("This bundle is for workers only.", "Use a client's bundle, or log in: cpcc login USER")
     if policy is Policy.MEMBER and not identity.may_see(project):
-        raise UnknownPath(f"There is no project {project}.", "See: cpcc projects")
+        raise unknown_project(project)
+
+
+def unknown_project(name: str) -> UnknownPath:
+    """Return the one error for a project that does not exist, and for one that the caller may not know of."""
+    return UnknownPath(f"There is no project {name!r}.", "See: cpcc projects")

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from copernicus.errors import UsageError
 from copernicus.model.jobs import LeasedJob, Report
-from copernicus.server.access.identity import Identity
+from copernicus.server.access.identity import Identity, unknown_project
 from copernicus.server.dispatch import outcomes
 from copernicus.server.dispatch.polls import Poll, Polls
 from copernicus.server.dispatch.views import JobViews, Names
@@ -58,7 +58,7 @@ class Dispatch:
         monotonic: Callable[[], float],
         heartbeat_s: float = 120.0,
     ) -> None:
-        self._store, self._has_blob, self._name_of = store, has_blob, name_of
+        self._store, self._has_blob, self._names, self._name_of = store, has_blob, names, name_of
         self._clock, self._monotonic = clock, monotonic
         self.heartbeat_s = heartbeat_s
         self.workers = Workers(monotonic, heartbeat_s)
@@ -87,10 +87,18 @@ class Dispatch:
     # --- what workers say
 
     def announce(self, request: m.AnnounceRequest, identity: Identity) -> m.AnnounceReply:
-        """A worker introduces itself. Raise `NotAllowed` when its id came with another bundle, `UsageError` for nonsense."""
+        """A worker introduces itself.
+
+        Raise `NotAllowed` when its id came with another bundle, `UsageError` for nonsense, `UnknownPath` when the project
+        that it is reserved for does not exist.
+        """
         offer = request.offer
         if not offer.worker or offer.cores < 1 or (offer.cores_per_job is not None and offer.cores_per_job < 1):
             raise UsageError("A worker must have an id and at least one core.")
+        if offer.project is not None:
+            names = {row.name for row in self._names()}
+            if offer.project not in names or not identity.may_see(offer.project):
+                raise unknown_project(offer.project)
         worker = self.workers.heard(offer.worker, identity.key)
         if worker.offer != offer:
             _log.info("worker %s on %s: %d cores, %s", offer.worker, offer.hostname, offer.cores, _programs(offer.executables))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from copernicus.errors import UnknownPath
 from copernicus.model.jobs import JobState
+from copernicus.server.access.identity import unknown_project
 from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.wire import messages as m
 
@@ -15,7 +15,7 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         if project:
             is_known = any(row.name == project for row in rooms.projects.names())
             if not is_known or not call.identity.may_see(project):
-                raise UnknownPath(f"There is no project {project}.", "See: cpcc projects")
+                raise unknown_project(project)
         found = rooms.dispatch.jobs.rows(project, states)
         return m.JobsReply([row for row in found if call.identity.may_see(row.project)])
 

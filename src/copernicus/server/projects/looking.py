@@ -11,10 +11,10 @@ from copernicus.dataflow import facts as f
 from copernicus.dataflow import tree
 from copernicus.dataflow.edits import find_instance, find_place
 from copernicus.dataflow.network import ROOT, Instance, Place
-from copernicus.dataflow.paths import Path, parse_path, show_path
+from copernicus.dataflow.paths import APPEND, Path, parse_path, show_path
 from copernicus.dataflow.status import is_retired, is_stale, own_error
 from copernicus.dataflow.views import read, source_of
-from copernicus.errors import UnknownPath
+from copernicus.errors import UnknownPath, UsageError
 from copernicus.model.types import Type
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.ports import Jobs
@@ -57,11 +57,27 @@ class Looking:
         kind = tree.type_at(fields, path.members, f"{':'.join(path.names)}:{path.side}")
         place = Place(instance.id, path.side, path.members)
         value = read(self._network, place)
+        if value is None:
+            self._must_be_there(place)
         if kind.kind == "array" and isinstance(value, list):
             return [self._place(Place(*place[:2], (*place.path, i)), kind.element) for i in range(len(value))]
         if kind.kind == "record":
             return [self._place(Place(*place[:2], (*place.path, name)), member) for name, member in kind.fields]
         return [self._place(place, kind)]
+
+    def _must_be_there(self, place: Place) -> None:
+        """Raise unless every element on the way to `place` is one of its array's; it may be absent all the same."""
+        for depth, member in enumerate(place.path):
+            if not isinstance(member, int):
+                continue
+            where = show_path(self._network.path_of(place.instance), place.side, place.path[: depth + 1])
+            if member == APPEND:
+                raise UsageError(f"{where} stands for an element that is to be added.", "Use an index to look at one.")
+            array = read(self._network, Place(*place[:2], place.path[:depth]))
+            length = len(array) if isinstance(array, list) else 0
+            if member >= length:
+                count = "1 element" if length == 1 else f"{length} elements"
+                raise UnknownPath(f"{where} does not exist: the array has {count}.")
 
     def _place(self, place: Place, kind: Type) -> m.PlaceRow:
         network = self._network
@@ -90,11 +106,8 @@ class Looking:
         place = find_place(self._network, path, text)
         kind = tree.type_at(self._network.fields(instance, path.side), path.members, f"{':'.join(path.names)}:{path.side}")
         value = read(self._network, place)
-        if value is None and isinstance(place.path[-1], int):
-            array = read(self._network, Place(*place[:2], place.path[:-1]))
-            length = len(array) if isinstance(array, list) else 0
-            if place.path[-1] >= length:
-                raise UnknownPath(f"{path} does not exist: the array has {length} elements.")
+        if value is None:
+            self._must_be_there(place)
         return m.GetReply(str(path), str(kind), value, is_stale(self._network, place))
 
     def status(self) -> m.StatusReply:
