@@ -13,13 +13,14 @@ from copernicus.dataflow.paths import Path, clean_function, clean_name, must_hav
 from copernicus.dataflow.status import own_error
 from copernicus.dataflow.transaction import ClearJob, EvaluatePure, Transaction
 from copernicus.dataflow.views import inputs_of, length_of
-from copernicus.errors import Refused, TooLarge, UnknownPath, WrongType
+from copernicus.errors import Refused, TooLarge, UnknownPath, UsageError, WrongType
 from copernicus.model import edits as e
 from copernicus.model.types import Type, decode
 from copernicus.model.values import to_json
 
 LITERAL_LIMIT_BYTES = 1024 * 1024
 INDEX_LIMIT = 1_000_000
+NAMES_SHOWN = 20
 
 
 def find_instance(network: Network, names: tuple[str, ...]) -> Instance:
@@ -29,8 +30,8 @@ def find_instance(network: Network, names: tuple[str, ...]) -> Instance:
         id = instance.children.get(name)
         if id is None:
             where = f"in {':'.join(names[:depth])}" if depth else "in this project"
-            inside = ", ".join(list(instance.children)[:20]) or "none"
-            raise UnknownPath(f"There is no instance {name!r} {where}.", f"There are: {inside}.")
+            there = [*list(instance.children)[:NAMES_SHOWN], *(["…"] if len(instance.children) > NAMES_SHOWN else [])]
+            raise UnknownPath(f"There is no instance {name!r} {where}.", f"There are: {', '.join(there) or 'none'}.")
         instance = network.instances[id]
     return instance
 
@@ -65,7 +66,9 @@ def _make(tx: Transaction, edit: e.MakeInstance) -> str:
 
 def _remove(tx: Transaction, edit: e.RemoveInstance) -> str:
     instance = find_instance(tx.network, parse_path(edit.path).names)
-    if instance.id == ROOT or instance.parent != ROOT:
+    if instance.id == ROOT:
+        raise UsageError("The name of the instance is empty.")
+    if instance.parent != ROOT:
         raise Refused(f"{edit.path!r} cannot be removed: {_owner(tx.network, instance)}.", "Remove what is around it.")
     building.remove_instance(tx, instance)
     return ""

@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 from copernicus.blobs.folder import BlobFolder
 from copernicus.dataflow import engine, transaction
-from copernicus.errors import Refused, UnknownPath, UsageError
+from copernicus.errors import Refused, UsageError
 from copernicus.model.edits import Edit, SetFile, SetValue
 from copernicus.model.functions import FunctionSchema
 from copernicus.model.values import FileRef
+from copernicus.server.access.identity import unknown_project
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.ports import Jobs, ModuleCode
@@ -91,7 +92,7 @@ class Projects:
     def _find(self, name: str) -> LiveProject:
         project = self._live.get(name)
         if project is None:
-            raise UnknownPath(f"There is no project {name!r}.", "`cpcc projects` lists them; `cpcc start NAME` makes one.")
+            raise unknown_project(name)
         return project
 
     async def start_project(self, name: str, who: str, request_id: str = "") -> m.Done:
