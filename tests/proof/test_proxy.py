@@ -28,7 +28,10 @@ def exchange(port: int, data: bytes) -> bytes:
     """Send `data` through the proxy and return what comes back before the end."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
+        try:
+            connection.shutdown(socket.SHUT_WR)
+        except OSError:  # reset meanwhile: no connection any more
+            raise ConnectionResetError from None
         received = b""
         while piece := connection.recv(4096):
             received += piece
