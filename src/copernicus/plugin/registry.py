@@ -113,12 +113,17 @@ def _entry_points(group: str, kind: str = "") -> Iterator[Entry]:
 def _folder_modules(kind: str, attribute: str, environment: Mapping[str, str]) -> Iterator[Entry]:
     """The packages in `<settings home>/modules`, importable as `copernicus_modules.<name>`."""
     folder = settings_home(environment) / "modules"
-    if folder.is_dir():
-        parent = sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
-        parent.__path__ = [str(folder)]
-        importlib.invalidate_caches()
+    add_modules_folder(folder)
     for package in module_folders(folder, kind):
         yield load_folder(package, kind, attribute, f"{PACKAGE}.{package.name}.{kind}")
+
+
+def add_modules_folder(folder: Path) -> None:
+    """Let the packages in `folder` be imported as `copernicus_modules.<name>`, before those of other folders."""
+    parent = sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
+    others = [each for each in getattr(parent, "__path__", []) if each != str(folder)]
+    parent.__path__ = [str(folder), *others]
+    importlib.invalidate_caches()
 
 
 def load_folder(package: Path, kind: str, attribute: str, import_name: str) -> Entry:

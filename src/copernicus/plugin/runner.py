@@ -19,66 +19,12 @@ from typing import BinaryIO
 import msgspec
 
 from copernicus.blobs.folder import BlobFolder
-from copernicus.errors import CopernicusError, ModuleError
-from copernicus.model.functions import ModuleSchema
-from copernicus.plugin import registry
+from copernicus.plugin.catalog import Catalog
 from copernicus.plugin.evaluation import evaluate, failure
 from copernicus.plugin.files import read_blobs_with
-from copernicus.plugin.function_files import read_functions
 from copernicus.plugin.lines import LINE_LIMIT_BYTES, Reply, Request
-from copernicus.plugin.module import Function, Module
 
 ORPHAN_GRACE_S = 5.0
-
-
-class Catalog:
-    """All modules that could be loaded, and why others could not."""
-
-    def __init__(self, import_path: str = "") -> None:
-        self.modules: dict[str, Module] = {}
-        self.errors: dict[str, str] = {}
-        for entry in [*registry.functions(), *_modules_on(import_path)]:
-            try:
-                module = _module_of(entry)
-            except CopernicusError as error:
-                self.errors[entry.name] = str(error)
-                continue
-            # A person's own module comes later, and stands in the place of an installed one of the same name.
-            self.modules[module.name] = module
-            self.errors.pop(module.name, None)
-        self.functions = {function.name: function for module in self.modules.values() for function in module.functions.values()}
-
-    functions: dict[str, Function[..., object]]
-
-    def schemas(self) -> list[ModuleSchema]:
-        """Return every module as data, by name; those with an error have no functions."""
-        schemas = {name: module.schema() for name, module in self.modules.items()}
-        for name, error in self.errors.items():
-            known = schemas.get(name)
-            schemas[name] = msgspec.structs.replace(known, error=error) if known else ModuleSchema(name, error=error)
-        return [schemas[name] for name in sorted(schemas)]
-
-
-def _module_of(entry: registry.Entry) -> Module:
-    """Return the module of an entry, with what a functions.toml beside it declares; raise `ModuleError`."""
-    if entry.error:
-        raise ModuleError(entry.error)
-    module = entry.loaded
-    if module is None and entry.file is not None:
-        module = Module(entry.name.replace("-", "_"))
-    if not isinstance(module, Module):
-        raise ModuleError(f"{entry.source} is not a Module, but {module!r}.")
-    if entry.file is not None:
-        read_functions(entry.file, module)
-    return module
-
-
-def _modules_on(import_path: str) -> Iterator[registry.Entry]:
-    """The modules in further folders, which are put on Python's path."""
-    for folder in (Path(part) for part in import_path.split(os.pathsep) if part):
-        sys.path.insert(0, str(folder))
-        for package in registry.module_folders(folder, "functions"):
-            yield registry.load_folder(package, "functions", "module", f"{package.name}.functions")
 
 
 def _take_pipes() -> tuple[int, BinaryIO]:

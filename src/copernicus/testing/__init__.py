@@ -1,5 +1,6 @@
 """The test kit for authors of modules."""
 
+from copernicus.plugin.catalog import load_module
 from copernicus.testing.authors import FakeChild, FakeInstance, call_command, fake_file
 from copernicus.testing.box import CopernicusInABox
 from copernicus.testing.contract import RULES, ContractBroken, check_controller
@@ -13,4 +14,5 @@ __all__ = [
     "call_command",
     "check_controller",
     "fake_file",
+    "load_module",
 ]

@@ -78,6 +78,7 @@ GROUPS: dict[str, tuple[Row, ...]] = {
         ("running", "List the jobs that workers have."),
         ("workers", "List the workers."),
     ),
+    "Modules": _rows("modules", ("new-module", "Write a module of your own that works, to begin with.")),
     "This program": _rows("completion", ("completion", "Print the completion script of a shell.")),
 }
 
