@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from copernicus.modules.msm.functions import module as msm
 from copernicus.modules.msm.results import Measured, Model, Population, Seed, Summary
 from copernicus.modules.openmm.functions import Feature
 from copernicus.modules.openmm.functions import module as openmm
-from copernicus.testing import FakeInstance, fake_file
+from copernicus.testing import RULES, FakeInstance, check_controller, fake_file
 
 FEATURES = [Feature("phi", "dihedral", [4, 6, 8, 14])]
 PER_GENERATION = 5
@@ -111,7 +110,7 @@ def test_first_structures_then_seeds_then_continuations() -> None:
         instance.call()
     built = instance.children["build_1"].inputs
     assert built["features"] == [instance.children[name].outputs["features"] for name in ("sim_0_0", "sim_1_0", "sim_1_1")]
-    assert built["num_seeds"] == 3
+    assert built["num_seeds"] == 3 + 2
     assert sorted(open_children(instance)) == ["build_1", "sim_0_1", "sim_1_2"]  # the workers do not wait for the model
     end(instance, "build_1")
     end(instance, "sim_0_1")
@@ -181,18 +180,14 @@ def test_a_failed_simulation_loses_its_place_and_many_stop_it_all() -> None:
     assert instance.warning == ""
 
 
-def test_a_crash_between_two_calls_changes_nothing() -> None:
-    """A second instance gets the same events, but each call is made twice and the first answer is lost."""
-    once, twice = new_instance(), new_instance()
-    order: Sequence[str] = run_to_the_end(once, random.Random(6))
-    twice.call()
-    for name in order:
-        end(twice, name)
-        request = twice.request()
-        assert request == twice.request()
-        twice.call()
-    assert twice.outputs == once.outputs
-    assert twice.state_values == once.state_values
+@pytest.mark.parametrize("rule", RULES)
+def test_it_keeps_the_contract_of_controllers(rule: str) -> None:
+    """Which seeds come first depends on what ended first; how much is simulated and modelled does not."""
+    edits = {"num_sim": 2, "num_generations": 4, "lag_time": 5, "samples": 7, "temperature_K": 310.0, "segment_ns": 0.025}
+    check_controller(
+        new_instance, end, edits=edits, rules=[rule],
+        judged_by=lambda out: (out.generation, out.simulated_ns, len(out.trajectories), out.is_finished, out.timescales_ns),
+    )  # fmt: skip
 
 
 def test_an_engine_that_does_not_fit_is_refused() -> None:

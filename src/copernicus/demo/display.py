@@ -18,7 +18,8 @@ from copernicus.demo.workflow import Size, Standing
 
 PS_PER_NS = 1000.0
 _WINDOW_S = 12.0
-_REPORT_S = 12.0
+_REPORT_S = 10.0
+_NOTHING_NS = 1e-6
 _LINE_EVERY_S = 5.0
 _NAMES = {"alpha_L": "αL", "alpha_R": "αR", "beta": "β"}
 
@@ -83,11 +84,11 @@ class Progress:
         return (new.jobs_done - old.jobs_done) / (now - then) if now > then else 0.0
 
     def left_s(self) -> float | None:
-        """Seconds left, from the pace of late; None before there is a pace."""
+        """Seconds left, from the pace of late; None where there is no pace yet, or no more."""
         (then, old), (now, new) = self._seen[0], self._seen[-1]
         lacking = self._size.total_ns - new.simulated_ns
-        if lacking <= 0:
-            return _REPORT_S
+        if lacking < _NOTHING_NS:
+            return None  # the last model and the report: no pace to go by
         if now - then < 2 or new.simulated_ns <= old.simulated_ns:
             return None
         return lacking * (now - then) / (new.simulated_ns - old.simulated_ns) + _REPORT_S
@@ -107,7 +108,8 @@ class Progress:
             population = with_error(rarest["population"], 100, " %") if is_there else "not connected yet"
             rows.append((f"population of {shown(rarest['name'])}", population))
         rows.append(("jobs", f"{standing.jobs_done} ({self.jobs_per_s():.1f} per second)"))
-        rows.append(("time left", f"{left:.0f} s" if left is not None else "–"))
+        if left is not None:
+            rows.append(("time left", f"{left:.0f} s"))
         return rows
 
     def _panel(self, standing: Standing) -> Group:
@@ -115,7 +117,8 @@ class Progress:
         for name, value in self._rows(standing):
             table.add_row(Text(name, style="dim"), value)
         bar = ProgressBar(total=self._size.total_ns, completed=standing.simulated_ns, width=50)
-        last = "last model and pictures …" if standing.simulated_ns >= self._size.total_ns else ""
+        is_last = self._size.total_ns - standing.simulated_ns < _NOTHING_NS
+        last = "last model and pictures …" if is_last else ""
         return Group(Text(), bar, table, Text(last, style="dim"))
 
 

@@ -50,7 +50,7 @@ class Size:
         return self.generations * self.recluster_ns
 
 
-FULL = Size(generations=12, recluster_ns=0.4, segment_ns=0.01, num_sim=8, samples=50, deadline_s=900.0)
+FULL = Size(generations=14, recluster_ns=0.4, segment_ns=0.01, num_sim=8, samples=50, deadline_s=900.0)
 QUICK = Size(generations=4, recluster_ns=0.2, segment_ns=0.01, num_sim=8, samples=30, deadline_s=300.0)
 
 

@@ -104,7 +104,7 @@ def adaptive(
         call.start(
             f"build_{newest}", build_msm, features=out.features, angles=angles, distances=distances, regions=regions,
             frame_ps=frame_ps, lag_time=lag_time, cluster_distance=cluster_distance, seed=seed, priority=PRIORITY_OF_MODELS,
-            num_seeds=max(num_sim, math.ceil(recluster / segment_ns - TOLERANCE)),
+            num_seeds=math.ceil(recluster / segment_ns - TOLERANCE) + num_sim,  # until the next model is there
         )  # fmt: skip
 
     # Simulations may run ahead of the models by one generation at most.
