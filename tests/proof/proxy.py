@@ -90,10 +90,11 @@ class CuttingProxy:
     def _pass(self, source: socket.socket, sink: socket.socket, is_up: bool) -> None:
         try:
             while piece := source.recv(PIECE_BYTES):
-                piece, is_last = self._count(piece, is_up)
+                piece, doomed = self._count(piece, source, is_up)
                 sink.sendall(piece)
-                if is_last:
-                    self.cut()
+                for end in doomed:
+                    _reset(end)
+                if doomed:
                     return
             with self._lock:
                 if source in self._open:  # an orderly end, and not a cut: the other direction may still have something to say
@@ -104,18 +105,24 @@ class CuttingProxy:
                     self._open.discard(end)
                 _reset(end)
 
-    def _count(self, piece: bytes, is_up: bool) -> tuple[bytes, bool]:
-        """Return the part of the piece that still passes, and whether a cut follows it."""
+    def _count(self, piece: bytes, source: socket.socket, is_up: bool) -> tuple[bytes, set[socket.socket]]:
+        """Return the part of the piece that still passes, and the connections to be reset after it.
+
+        From the moment of a cut nothing is counted or passed on, in either direction.
+        """
         with self._lock:
-            is_last = bool(self._cuts) and self.passed_bytes + len(piece) >= self._cuts[0]
-            if is_last:
+            if source not in self._open:
+                raise ConnectionResetError
+            doomed: set[socket.socket] = set()
+            if self._cuts and self.passed_bytes + len(piece) >= self._cuts[0]:
                 piece = piece[: max(0, self._cuts.pop(0) - self.passed_bytes)]
                 self.cuts_made += 1
+                doomed, self._open = self._open, set()
             if is_up:
                 self.to_server_bytes += len(piece)
             else:
                 self.to_client_bytes += len(piece)
-            return piece, is_last
+            return piece, doomed
 
 
 def _reset(connection: socket.socket) -> None:
