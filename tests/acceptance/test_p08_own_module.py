@@ -1,0 +1,54 @@
+"""P8: the tutorial "your own program as a function", block by block as it stands, against the real programs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from copernicus.testing.system import System
+
+TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorials" / "your-own-module.md"
+BLOCK = re.compile(r"(?:`(~/[^`]+)`:\n\n)?```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def blocks() -> list[tuple[str, str, str]]:
+    """The code blocks of the tutorial: the file that a block is put into, or "", its language, its text."""
+    return BLOCK.findall(TUTORIAL.read_text(encoding="utf-8"))
+
+
+def run(system: System, lines: str) -> str:
+    """Run lines as a person would type them; what they leave running belongs to the system."""
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail"], input=lines, cwd=system.folder, env=system.environment, capture_output=True,
+        text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{lines}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_tutorial(system: System) -> None:
+    system.home = system.folder / ".copernicus"
+    system.environment["CPC_CONF_HOME"] = str(system.home)
+    system.setup()
+    system.start()
+    last = ""
+    for file, language, text in blocks():
+        if file:
+            path = system.folder / file.removeprefix("~/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        elif language == "sh":
+            shown = run(system, text)
+            last = text.splitlines()[-1]
+        elif shown != text:  # what the last command answers, when the jobs have ended
+            system.until(lambda last=last, text=text: run(system, last) == text, what=f"{last} answers {text}")
+    assert len(list(system.folder.rglob("functions.toml"))) == 1
+    assert system.ask("status")["jobs"] == {"done": 3 + 1 + 4}
+
+
+def test_the_tutorial_has_what_is_tested() -> None:
+    found = blocks()
+    assert [language for file, language, _ in found if file] == ["python", "toml", "toml"]
+    assert sum(language == "sh" for _, language, _ in found) >= 8
+    assert sum(language == "text" for _, language, _ in found) >= 5
