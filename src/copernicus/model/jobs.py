@@ -35,7 +35,9 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
 
     kind      pattern means                          value that comes back
     file      glob; the last match in natural order  file
-    files     glob; all matches in natural order     list of files
+    files     globs, one a line; all matches, line   list of files
+              by line in natural order, at least
+              one for each
     number    regular expression, first group        float, from the file `source` ("stdout", "stderr" or a name)
     text      regular expression, first group        string, from `source`; without pattern the whole text
     json      name of a JSON file                    whatever stands in it (checked against the type by the server)

@@ -42,9 +42,9 @@ def file(pattern: str) -> File:
     return cast(File, Promise(Output("file", pattern)))
 
 
-def files(pattern: str) -> list[File]:
-    """Promise all files that match the glob `pattern`, in natural order."""
-    return cast("list[File]", Promise(Output("files", pattern)))
+def files(*patterns: str) -> list[File]:
+    """Promise all files that match the glob `patterns`, pattern by pattern in natural order; each must match something."""
+    return cast("list[File]", Promise(Output("files", "\n".join(patterns))))
 
 
 def number(source: str, pattern: str) -> float:

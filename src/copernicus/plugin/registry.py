@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +17,7 @@ from typing import Any
 from copernicus.config.places import settings_home
 from copernicus.errors import CopernicusError
 from copernicus.plugin.executables import Executable, NotHere
+from copernicus.plugin.programs import allowed_program, programs_file, read_programs
 from copernicus.plugin.toml import TomlError, read_executables
 
 FUNCTIONS, EXECUTABLES, PLATFORMS = "copernicus.functions", "copernicus.executables", "copernicus.platforms"
@@ -79,14 +80,17 @@ def platforms() -> list[Entry]:
     return list(_entry_points(PLATFORMS))
 
 
-def executables(environment: Mapping[str, str] = os.environ) -> tuple[list[Found], list[Absent]]:
+def executables(
+    environment: Mapping[str, str] = os.environ, allowed: Sequence[str] = ()
+) -> tuple[list[Found], list[Absent]]:  # fmt: skip
     """Return the executables that can be run here and those that cannot, with the reason.
 
+    `allowed` are further programs of the PATH that jobs may run by name, beside those of `programs.toml`.
     Where two have the same name, version and platform, the person's own folders come before installed packages.
     """
     found: dict[tuple[str, str, str], Found] = {}
     absent: list[Absent] = []
-    for item in [*_from_folders(environment), *_from_modules(environment)]:
+    for item in [*_from_folders(environment), *_from_modules(environment), *_from_programs(environment, allowed)]:
         if isinstance(item, Found):
             found.setdefault((item.executable.name, item.version, item.executable.platform), item)
         else:
@@ -171,6 +175,17 @@ def _from_folders(environment: Mapping[str, str]) -> Iterator[Found | Absent]:
                     yield from _from_file(file)
         elif folder in given:
             yield Absent(str(folder), "there is no such folder", "$CPC_EXECUTABLES_PATH")
+
+
+def _from_programs(environment: Mapping[str, str], allowed: Sequence[str]) -> Iterator[Found | Absent]:
+    file = programs_file(environment)
+    try:
+        listed = read_programs(file)
+    except (TomlError, OSError) as error:
+        yield Absent(file.name, str(error), str(file))
+        listed = []
+    for name in dict.fromkeys([*allowed, *listed]):
+        yield _probed(allowed_program(name), "--allow" if name in allowed else str(file))
 
 
 def _from_file(file: Path) -> Iterable[Found | Absent]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +15,7 @@ from copernicus._version import __version__
 from copernicus.errors import UsageError
 from copernicus.net.bundle import find_bundle
 from copernicus.plugin import registry
+from copernicus.plugin.programs import is_program_name
 from copernicus.plugin.registry import Absent, Found
 from copernicus.program import File, Word, run
 from copernicus.worker.agent import Agent, Options
@@ -37,6 +38,10 @@ CHECK_WORDS = ("check", "doctor")
 @click.option(
     "--time-left", metavar="SPEC", help="End in good order before this time is over: 90m, 4h, 1-12:00:00, or seconds."
 )
+@click.option(
+    "--allow", multiple=True, type=Word(), metavar="PROGRAM",
+    help="Let jobs run this program of the PATH by name (always: allow = [...] in ~/.copernicus/programs.toml).",
+)  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.version_option(__version__, "--version", prog_name="cpc-worker", message="%(prog)s %(version)s")
 def command(platform: str, debug: bool, **options: Any) -> None:
@@ -46,7 +51,7 @@ def command(platform: str, debug: bool, **options: Any) -> None:
     announced, and what is missing, and ends.
     """
     if platform in CHECK_WORDS:
-        check(Options(options["cores_per_job"], options["project"]), options["cores"], options["bundle"])
+        check(Options(options["cores_per_job"], options["project"]), options["cores"], options["bundle"], options["allow"])
     else:
         work(platform, **options)
 
@@ -60,6 +65,7 @@ def work(
     cores: int | None,
     cores_per_job: int | None,
     time_left: str | None,
+    allow: Sequence[str] = (),
 ) -> None:
     """Run a worker until it is told to stop; raise `CopernicusError`."""
     options = Options(
@@ -72,7 +78,7 @@ def work(
     platform = find_platform(name, cores)
     if cores is not None and cores > len(usable_cores()):
         click.echo(f"Note: this machine has {len(usable_cores())} cores; jobs share them, as -n {cores} says.", err=True)
-    found, absent = programs_for(platform.name)
+    found, absent = programs_for(platform.name, allow)
     agent = Agent(options, platform, found, connection, Place(work_dir), say)
     say(f"Worker ID: {agent.worker}")
     tell_programs(platform.name, found, absent)
@@ -81,10 +87,10 @@ def work(
     agent.run()
 
 
-def check(options: Options, cores: int | None, bundle: Path | None) -> None:
+def check(options: Options, cores: int | None, bundle: Path | None, allow: Sequence[str] = ()) -> None:
     """Show what a worker here would announce, what is missing, and whether it would find its bundle."""
     platform = find_platform("smp", cores)
-    found, absent = programs_for(platform.name)
+    found, absent = programs_for(platform.name, allow)
     say(f"Platform: {platform.name}, {platform.cores} cores")
     if options.cores_per_job:
         say(f"At most {options.cores_per_job} cores for a job")
@@ -106,9 +112,15 @@ def find_platform(name: str, cores: int | None) -> Platform:
     return platform
 
 
-def programs_for(platform: str) -> tuple[list[Found], list[Absent]]:
-    """Return the executables for a platform that were found here, and what was not found."""
-    found, absent = registry.executables()
+def programs_for(platform: str, allow: Sequence[str] = ()) -> tuple[list[Found], list[Absent]]:
+    """Return the executables for a platform that were found here, and what was not found; raise `UsageError`."""
+    for name in allow:
+        if not is_program_name(name):
+            raise UsageError(
+                f"{name!r} is no name of a program on the PATH.",
+                "A program elsewhere is declared in a file of ~/.copernicus/executables.",
+            )
+    found, absent = registry.executables(allowed=allow)
     return [program for program in found if program.executable.platform == platform], absent
 
 

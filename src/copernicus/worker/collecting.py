@@ -70,7 +70,8 @@ class Collector:
         inputs = {staged.name for staged in description.files}
         for output in description.outputs.values():
             if output.kind in ("file", "files"):
-                names += [name for name in self._harvest.find(output.pattern) if name not in inputs]
+                found = [name for pattern in output.pattern.split("\n") for name in self._harvest.find(pattern)]
+                names += [name for name in found if name not in inputs]
         return tuple(StagedFile(name, self._take(name)) for name in dict.fromkeys(names) if name not in ("stdout", "stderr"))
 
     def let_go(self) -> None:
@@ -87,8 +88,9 @@ class Collector:
                 found = self._harvest.find(output.pattern)
                 return to_json(self._take(found[-1])) if found else None
             case "files":
-                found = self._harvest.find(output.pattern)
-                return [to_json(self._take(name)) for name in found] if found or output.is_optional else None
+                matches = [self._harvest.find(pattern) for pattern in output.pattern.split("\n")]
+                names = dict.fromkeys(name for found in matches for name in found)
+                return [to_json(self._take(name)) for name in names] if all(matches) or output.is_optional else None
             case "number":
                 text = self._harvest.search(output.source, output.pattern)
                 return None if text is None else float_to_json(float(text))
@@ -134,10 +136,11 @@ class Collector:
     def _absence(self, output: Output) -> str:
         if output.kind in ("number", "text"):
             return f"{output.pattern!r} is not found in {output.source}."
-        instead = self._harvest.instead(output.pattern)
+        pattern = next((one for one in output.pattern.split("\n") if not self._harvest.find(one)), output.pattern)
+        instead = self._harvest.instead(pattern)
         if instead:
             return f"{instead}, and only regular files are collected."
-        return f"there is no file {output.pattern!r}."
+        return f"there is no file {pattern!r}."
 
 
 def _not_finite(constant: str) -> str:
