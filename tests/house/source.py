@@ -10,15 +10,19 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "copernicus"
 FOLDERS = ("src", "tests", "benchmarks", "docs", "scripts", ".ci")
 TOP_FILES = ("*.md", "*.toml", "*.yaml", ".gitignore")
-BUILT = {"__pycache__", ".pytest_cache", ".hypothesis"}
 
 
 def files(*folders: str, pattern: str = "*") -> Iterator[Path]:
     """Yield the files below the `folders` of the checkout that match `pattern`, without what was built."""
     for folder in folders:
         for path in sorted((ROOT / folder).rglob(pattern)):
-            if path.is_file() and not BUILT & set(path.parts):
+            if path.is_file() and not any(_is_built(part) for part in path.relative_to(ROOT / folder).parts):
                 yield path
+
+
+def _is_built(part: str) -> bool:
+    """Say whether a folder (or file) was made by a tool: caches."""
+    return part == "__pycache__" or part.startswith(".")
 
 
 def tracked() -> Iterator[Path]:
