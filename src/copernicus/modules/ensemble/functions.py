@@ -1,0 +1,7 @@
+"""Workflow functions for ensembles of any program's runs."""
+
+from copernicus.modules.ensemble.bags import map, module, reduce, run, sweep
+from copernicus.modules.ensemble.estimating import estimate
+from copernicus.modules.ensemble.sampling import measure, sample
+
+__all__ = ["estimate", "map", "measure", "module", "reduce", "run", "sample", "sweep"]
