@@ -65,6 +65,7 @@ GROUPS: dict[str, tuple[Row, ...]] = {
             ("clear-error", "Forget errors, and try again."),
             ("force-rerun", "Do the work of an instance anew."),
         ),
+        *_rows("bags", ("run", "Run a program many times, without a workflow.")),
         *_rows(
             "transactions",
             ("transact", "Open a transaction: changes are collected."),

@@ -1,0 +1,173 @@
+"""The command `run`: a program many times over, without a workflow."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from copernicus.client.cli.context import Command, Context, pass_context
+from copernicus.program import Word
+
+if TYPE_CHECKING:
+    from copernicus.client.bags import Bag, BagSpec, Progress
+
+SHOWN_FAILURES = 10
+_MANY = ("--in", "--out")
+
+
+class RunCommand(Command):
+    """A command whose flags --in and --out take all the words that follow, where `--` says where the program begins."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat --in and --out before each of their words."""
+        return super().parse_args(ctx, _spread(args))
+
+
+def _spread(words: list[str]) -> list[str]:
+    if "--" not in words:
+        return words
+    end = words.index("--")
+    spread: list[str] = []
+    flag = ""
+    for place, word in enumerate(words[:end]):
+        if word in _MANY:
+            if words[place + 1].startswith("-"):
+                raise click.UsageError(f"{word} needs a {'file' if word == '--in' else 'pattern'} behind it.")
+            flag = word
+        elif word.startswith("-"):
+            flag = ""
+            spread.append(word)
+        else:
+            spread += [flag, word] if flag else [word]
+    return spread + words[end:]
+
+
+@click.command("run", cls=RunCommand, context_settings={"allow_interspersed_args": False})
+@click.option(
+    "--n", "-n", "repeats", type=click.IntRange(min=1), default=1, help="Run it so often, each time with another {seed}."
+)
+@click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    type=Word(),
+    metavar="NAME=A:B:STEP",
+    help="Values for {NAME}, from A to B in steps, or NAME=x,y,z. Several sweeps: every combination.",
+)
+@click.option("--in", "files", multiple=True, type=Word(), metavar="FILE…", help="Files that it needs, in its work folder.")
+@click.option("--out", "outputs", multiple=True, type=Word(), metavar="PATTERN…", help="Files to bring back, such as '*.xtc'.")
+@click.option("--extract", default="", metavar="REGEX", help="The first group of its match in stdout is the job's number.")
+@click.option("--name", default="", metavar="NAME", help="Name of the instance (default: after the program).")
+@click.option("-cores", "--cores", type=click.IntRange(min=1), default=1, help="Cores for each job.")
+@click.option("--priority", type=click.IntRange(-30, 30), default=0, help="Higher goes first.")
+@click.option("--seed", type=int, default=1, help="From which the jobs' own seeds are made.")
+@click.option("--wait", "is_waiting", is_flag=True, help="Wait for the end, and tell what failed.")
+@click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- PROGRAM [ARGUMENT]…")
+@pass_context
+def run_command(
+    context: Context,
+    /,
+    program: tuple[str, ...],
+    sweeps: tuple[str, ...],
+    files: tuple[str, ...],
+    name: str,
+    is_waiting: bool,
+    **settings: Any,
+) -> int:
+    """Run PROGRAM on the workers, as one job or as many.
+
+    In its arguments {i} is the number of the job, {seed} its seed, {NAME} a value of --sweep NAME=…; a value never
+    becomes more than one argument, and no shell sees it. What it prints is kept, and the files that --out names.
+
+    PROGRAM is what a worker offers: an executable of its owner, or a program that the owner allows (cpc-worker --allow).
+    """
+    from copernicus.client.bags import BagSpec, read_sweep
+    from copernicus.errors import UsageError
+
+    values: dict[str, list[str]] = {}
+    for text in sweeps:
+        parameter, given = read_sweep(text)
+        if parameter in values:
+            raise UsageError(f"There are two sweeps of {parameter}.", "Write all its values into one: NAME=x,y,z")
+        values[parameter] = given
+    spec = BagSpec(program, sweep=values, files=files, **settings)
+    spec.check()
+    bag = _made(context, spec, name)
+    if not is_waiting:
+        answer = {"instance": bag.name, "project": bag.project.name, "jobs": bag.jobs}
+        context.show(answer, lambda: _how_to_follow(bag, spec))
+        return 0
+    context.say(f"{bag.name}: {_jobs(bag.jobs)} of {spec.command[0]}. Ctrl-C ends the waiting, not the jobs.")
+    progress = bag.wait(_teller(context))
+    context.show(
+        {
+            "instance": bag.name, "project": bag.project.name, "jobs": bag.jobs, "done": progress.done,
+            "failures": {str(number): why for number, why in progress.failures.items()},
+        },
+        lambda: _summary(bag, progress),
+    )  # fmt: skip
+    return 1 if progress.failures else 0
+
+
+def _made(context: Context, spec: BagSpec, name: str) -> Bag:
+    from copernicus.client.bags import Bag, free_name, workers_with
+    from copernicus.client.cli.progress import bar
+    from copernicus.errors import Refused
+
+    project = context.project
+    if context.staging.load() is not None:
+        raise Refused("A transaction is open, and a bag of jobs begins at once.", "First: cpcc commit (or cpcc rollback)")
+    name = name or free_name(project, spec.command[0])
+    references = []
+    for file in spec.files:
+        with bar(f"Sending {file}") as progress:
+            references.append(context.client.upload(file, progress))
+    project.apply(spec.edits(name, references))
+    if workers_with(context.client, spec.command[0]) == 0:
+        context.note(
+            f"Note: no worker offers {spec.command[0]} now; the jobs wait for one. If it is a program on the worker's PATH, "
+            f"its owner can allow it: cpc-worker --allow {spec.command[0]} smp"
+        )
+    return Bag(project, name, spec.jobs)
+
+
+def _how_to_follow(bag: Bag, spec: BagSpec) -> Iterator[str]:
+    yield f"{bag.name}: {_jobs(bag.jobs)} of {spec.command[0]}."
+    yield f"  how far they are   cpcc ls {bag.name}:jobs"
+    yield f"  what came out      cpcc get {bag.name}:out.table"
+    yield f"  what one printed   cpcc getf -f - {bag.name}:out.stdout[0]"
+    if spec.outputs:
+        yield f"  a file of one      cpcc getf {bag.name}:out.files[0][0]"
+    yield f"  why not            cpcc why {bag.name}"
+    yield f"  more of them       cpcc set {bag.name}:in.repeats {spec.repeats * 2}"
+
+
+def _teller(context: Context) -> Any:
+    from copernicus.client.output import text
+
+    def tell(progress: Progress) -> None:
+        states = text.counts(progress.states) or "about to begin"
+        context.note(f"{progress.done + len(progress.failures)} of {progress.jobs} ended ({states})")
+
+    return tell if sys.stderr.isatty() else lambda progress: None
+
+
+def _summary(bag: Bag, progress: Progress) -> Iterator[str]:
+    from copernicus.client.output import text
+
+    failed = f", {len(progress.failures)} failed" if progress.failures else ""
+    yield f"{bag.name}: {progress.done} of {_jobs(progress.jobs)} done{failed}."
+    for number, why in list(progress.failures.items())[:SHOWN_FAILURES]:
+        yield f"  {bag.name}:jobs:run_{number}: {text.clean(why)}"
+    if len(progress.failures) > SHOWN_FAILURES:
+        yield f"  and {len(progress.failures) - SHOWN_FAILURES} more: cpcc ls {bag.name}:jobs"
+    if progress.failures:
+        yield f"Again with: cpcc clear-error {bag.name}"
+    yield f"What came out: cpcc get {bag.name}:out.table"
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"
