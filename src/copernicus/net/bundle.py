@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from copernicus.config.files import read_private, write_atomic
+from copernicus.config.hosts import is_host
 from copernicus.config.places import find_bundle_file
 from copernicus.errors import SettingsError
 
@@ -56,6 +57,9 @@ def read_bundle(path: Path) -> Bundle:
         bundle = msgspec.json.decode(data, type=Bundle)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not a connection bundle: {error}.", "Make one with: cpc-server bundle") from None
+    odd = [host for host in bundle.addresses if not is_host(host)]
+    if odd:
+        raise SettingsError(f"{path} is not a connection bundle: {odd[0]!r} is no host.", "Make one with: cpc-server bundle")
     if bundle.format != FORMAT:
         raise SettingsError(
             f"The connection bundle {path} has format {bundle.format}; this version reads {FORMAT}.",

@@ -121,7 +121,7 @@ class System:
             raise ProgramFailed("There is no server to kill.", self.server_log())
         children = process.children(recursive=True)
         process.kill()
-        psutil.wait_procs([process], timeout=10)
+        wait_until_gone([process], 10.0)
         return children
 
     def server_log(self, lines: int = 60) -> str:
@@ -233,7 +233,7 @@ class System:
             for process in living:
                 with contextlib.suppress(psutil.Error):
                     process.send_signal(number)
-            psutil.wait_procs(living, timeout=wait_s)
+            wait_until_gone(living, wait_s)
         for worker in self.workers:
             worker.process.wait()
 
@@ -244,6 +244,26 @@ class System:
         if error is not None:
             error.add_note(self.evidence())
         self.end()
+
+
+def wait_until_gone(processes: Sequence[psutil.Process], deadline_s: float) -> bool:
+    """Wait until none of `processes` runs; say whether that came in time.
+
+    One that has ended may stay in the list of processes until init looks after it, which can take seconds.
+    """
+    ends_at = time.monotonic() + deadline_s
+    while any(map(_is_running, processes)):
+        if time.monotonic() > ends_at:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _is_running(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def free_ports(count: int) -> list[int]:
