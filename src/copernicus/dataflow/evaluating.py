@@ -8,6 +8,7 @@ import msgspec
 from blake3 import blake3
 
 from copernicus.dataflow import facts as f
+from copernicus.dataflow import tree
 from copernicus.dataflow.network import Evaluation, Instance, Place
 from copernicus.dataflow.status import is_retired, why_blocked, why_held
 from copernicus.dataflow.transaction import DescribeJob, EvaluatePure, SupersedeJob, Transaction, WantJob
@@ -116,7 +117,8 @@ def stand(tx: Transaction, instance: Instance) -> None:
     old = instance.values["out"]
     tx.do(f.Stood(instance.id, instance.key))
     new = instance.values["out"]
-    tx.changed += [Place(instance.id, "out", (name,)) for name in {**old, **new} if old.get(name) != new.get(name)]
+    differ = [name for name in {**old, **new} if not tree.is_same(old.get(name), new.get(name))]
+    tx.changed += [Place(instance.id, "out", (name,)) for name in differ]
     tx.to_recheck[instance.id] = None
 
 

@@ -287,7 +287,7 @@ class Network:
         instance = self.instances[fact.id]
         new, old = self.evaluations[fact.key].outputs, instance.values["out"]
         for field in {**old, **new}:
-            if old.get(field) != new.get(field):
+            if not tree.is_same(old.get(field), new.get(field)):
                 self._stamp(instance, "out", field)
         self._put(instance.values, "out", dict(new))
         self._assign(instance, "stood", fact.key)

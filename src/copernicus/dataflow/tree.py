@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from math import copysign
 from typing import Any
 
 from copernicus.dataflow.paths import Member
@@ -131,9 +132,20 @@ def what_is_absent(kind: Type, value: Any, where: str = "") -> str:
     return ""
 
 
+def is_same(old: Any, new: Any) -> bool:
+    """Whether two values are equal to the last bit: -0.0 is another number than 0.0, and 1 than 1.0."""
+    if type(old) is not type(new) or old != new:
+        return False
+    if isinstance(old, float):
+        return copysign(1.0, old) == copysign(1.0, new)
+    if isinstance(old, list):
+        return all(map(is_same, old, new))
+    return not isinstance(old, dict) or all(is_same(item, new[name]) for name, item in old.items())
+
+
 def difference(path: tuple[Member, ...], old: Any, new: Any) -> list[tuple[tuple[Member, ...], Any]]:
     """Return the writes `(path, value)` that turn `old` into `new`; a write of a shorter array is the whole array."""
-    if old == new and type(old) is type(new):
+    if is_same(old, new):
         return []
     if isinstance(old, list) and isinstance(new, list) and len(new) >= len(old):
         return [
