@@ -128,7 +128,9 @@ def sample(endpoint: Endpoint, project: str) -> m.Message:
         if field.name in ("project", "name"):
             values[field.name] = project
         elif field.required:
-            values[field.name] = {"offer": offer("sample").offer, "edits": [], "blobs": []}.get(field.name, endpoint.name)
+            values[field.name] = {"offer": offer("sample").offer, "edits": [], "blobs": [], "data": b"-"}.get(
+                field.name, endpoint.name
+            )
     for name in ("free_cores", "most_jobs"):
         if name in endpoint.request.__struct_fields__:
             values[name] = 0

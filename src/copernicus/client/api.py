@@ -225,6 +225,19 @@ class Project(Editor):
         if transaction.edits:
             transaction.reply = self.apply(transaction.edits)
 
+    def upload_workflow(self, file: str | Path, progress: Progress | None = None) -> m.UploadWorkflowReply:
+        """Apply a workflow file (YAML or XML) as one transaction, all or nothing; files that it names are uploaded.
+
+        Raises what is wrong with it, with file, line and element.
+        """
+        from copernicus.client.workflows import upload_workflow
+
+        return upload_workflow(self, Path(file), progress=progress)
+
+    def export_workflow(self) -> str:
+        """Return the project's network as a workflow file: functions of its own, instances, connections, values."""
+        return self.client.caller.call(m.ExportWorkflowRequest(self.name)).text
+
     def list(self, path: str = "") -> m.ListReply:
         """Return what stands at `path`: the project's instances (""), an instance, or a place."""
         return self.client.caller.call(m.ListRequest(self.name, path))

@@ -8,6 +8,7 @@ from typing import Any
 
 from copernicus.dataflow import building, tree
 from copernicus.dataflow import facts as f
+from copernicus.dataflow.declaring import declare_function
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.paths import Path, clean_function, clean_name, must_have_members, parse_path
 from copernicus.dataflow.status import own_error
@@ -279,7 +280,7 @@ def _force_rerun(tx: Transaction, edit: e.ForceRerun) -> str:
 
 
 _APPLY: dict[type[Any], Callable[[Transaction, Any], str]] = {
-    e.ImportModule: _import, e.MakeInstance: _make, e.RemoveInstance: _remove, e.Connect: _connect,
-    e.Disconnect: _disconnect, e.SetText: _set_text, e.SetValue: _set_value, e.SetFile: _set_file, e.Unset: _unset,
-    e.Activate: _activate, e.Deactivate: _deactivate, e.ClearError: _clear_error, e.ForceRerun: _force_rerun,
+    e.ImportModule: _import, e.DeclareFunction: declare_function, e.MakeInstance: _make, e.RemoveInstance: _remove,
+    e.Connect: _connect, e.Disconnect: _disconnect, e.SetText: _set_text, e.SetValue: _set_value, e.SetFile: _set_file,
+    e.Unset: _unset, e.Activate: _activate, e.Deactivate: _deactivate, e.ClearError: _clear_error, e.ForceRerun: _force_rerun,
 }  # fmt: skip

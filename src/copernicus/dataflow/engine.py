@@ -22,11 +22,12 @@ from copernicus.model.jobs import JobDescription
 
 
 class EditsRequested(msgspec.Struct, frozen=True):
-    """A user asks for a list of edits: all of them, or none."""
+    """A user asks for a list of edits: all of them, or none. `spots` says where each stands in the file that they come from."""
 
     edits: list[Edit]
     actor: str
     is_check: bool = False
+    spots: tuple[str, ...] = ()
 
 
 class JobDescribed(msgspec.Struct, frozen=True):
@@ -134,7 +135,9 @@ def _apply_edits(tx: Transaction, event: EditsRequested) -> list[str]:
             told.append(apply_edit(tx, edit))
         except CopernicusError as error:
             is_asked_about = event.is_check and position == len(event.edits) - 1  # the others were checked before
-            if len(event.edits) > 1 and not is_asked_about:
+            if any(event.spots[position : position + 1]):
+                error.message = f"{event.spots[position]}: {error.message}"
+            elif len(event.edits) > 1 and not is_asked_about:
                 error.message = f"Edit {position + 1} of {len(event.edits)} is refused, so none was made: {error.message}"
             raise
     return told

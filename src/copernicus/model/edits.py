@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from copernicus.model.functions import FunctionSchema
 from copernicus.model.values import FileRef
 
 
@@ -17,6 +18,12 @@ class ImportModule(_Edit, frozen=True, tag="import"):
     """Make a module's functions known to the project."""
 
     module: str
+
+
+class DeclareFunction(_Edit, frozen=True, tag="declare"):
+    """Keep a network function of the project's own (`project::name`), so that instances of it can be made."""
+
+    schema: FunctionSchema
 
 
 class MakeInstance(_Edit, frozen=True, tag="instance"):
@@ -97,6 +104,6 @@ class ForceRerun(_Edit, frozen=True, tag="force-rerun"):
 
 
 Edit = (
-    ImportModule | MakeInstance | RemoveInstance | Connect | Disconnect | SetText | SetValue | SetFile | Unset
+    ImportModule | DeclareFunction | MakeInstance | RemoveInstance | Connect | Disconnect | SetText | SetValue | SetFile | Unset
     | Activate | Deactivate | ClearError | ForceRerun
 )  # fmt: skip

@@ -55,6 +55,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("project/start", m.StartProjectRequest, m.Done, Policy.USER),
     Endpoint("project/remove", m.RemoveProjectRequest, m.Done, Policy.MEMBER),
     Endpoint("project/apply", m.ApplyRequest, m.ApplyReply, Policy.MEMBER),
+    Endpoint("project/upload", m.UploadWorkflowRequest, m.UploadWorkflowReply, Policy.MEMBER),
+    Endpoint("project/export", m.ExportWorkflowRequest, m.ExportWorkflowReply, Policy.MEMBER),
     Endpoint("project/list", m.ListRequest, m.ListReply, Policy.MEMBER),
     Endpoint("project/get", m.GetRequest, m.GetReply, Policy.MEMBER),
     Endpoint("project/status", m.StatusRequest, m.StatusReply, Policy.MEMBER),

@@ -40,6 +40,18 @@ from copernicus.wire.worker_messages import (
 from copernicus.wire.worker_messages import (
     Verdict as Verdict,
 )
+from copernicus.wire.workflow_messages import (
+    ExportWorkflowReply as ExportWorkflowReply,
+)
+from copernicus.wire.workflow_messages import (
+    ExportWorkflowRequest as ExportWorkflowRequest,
+)
+from copernicus.wire.workflow_messages import (
+    UploadWorkflowReply as UploadWorkflowReply,
+)
+from copernicus.wire.workflow_messages import (
+    UploadWorkflowRequest as UploadWorkflowRequest,
+)
 
 # --- server and sessions -----------------------------------------------------------------------------------------
 

@@ -72,6 +72,11 @@ GROUPS: dict[str, tuple[Row, ...]] = {
             ("commit", "Make the collected changes, all at once."),
             ("rollback", "Forget the collected changes."),
         ),
+        *_rows(
+            "workflows",
+            ("upload", "Apply a workflow file (YAML or XML)."),
+            ("export", "Write the network as a workflow file."),
+        ),
     ),
     "Jobs": _rows(
         "jobs",

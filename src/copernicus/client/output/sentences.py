@@ -13,6 +13,8 @@ def done(edit: e.Edit, told: str) -> str:
     match edit:
         case e.ImportModule(module=module):
             words = f"Imported {module}."
+        case e.DeclareFunction(schema=schema):
+            words = f"Declared the function {schema.name}."
         case e.MakeInstance(function=function, name=name):
             words = f"Made {name}, an instance of {function}. It is held until: cpcc activate"
         case e.RemoveInstance(path=path):
@@ -45,6 +47,8 @@ def staged(edit: e.Edit, told: str) -> str:
     match edit:
         case e.ImportModule(module=module):
             return f"import {module}"
+        case e.DeclareFunction(schema=schema):
+            return f"function {schema.name}"
         case e.MakeInstance(function=function, name=name):
             return f"instance {function} {name}"
         case e.Connect(source=source, destination=destination):

@@ -31,6 +31,12 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     async def apply(call: Call, request: m.ApplyRequest) -> m.ApplyReply:
         return await projects.apply(request, call.who)
 
+    async def upload(call: Call, request: m.UploadWorkflowRequest) -> m.UploadWorkflowReply:
+        return await projects.upload_workflow(request, call.who)
+
+    async def export(call: Call, request: m.ExportWorkflowRequest) -> m.ExportWorkflowReply:
+        return projects.export_workflow(request)
+
     async def listing(call: Call, request: m.ListRequest) -> m.ListReply:
         return projects.list(request)
 
@@ -57,6 +63,8 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         "project/start": start,
         "project/remove": remove,
         "project/apply": apply,
+        "project/upload": upload,
+        "project/export": export,
         "project/list": listing,
         "project/get": get,
         "project/status": status,

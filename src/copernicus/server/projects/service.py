@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -10,14 +11,18 @@ from typing import Any, TypeVar
 
 from copernicus.blobs.folder import BlobFolder
 from copernicus.dataflow import engine, transaction
-from copernicus.errors import Refused, UsageError
-from copernicus.model.edits import Edit, SetFile, SetValue
+from copernicus.errors import CopernicusError, Refused, UsageError
+from copernicus.model.edits import DeclareFunction, Edit, SetFile, SetValue
 from copernicus.model.functions import FunctionSchema
 from copernicus.model.values import FileRef
 from copernicus.server.access.identity import unknown_project
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.ports import Jobs, ModuleCode
+from copernicus.server.projects.workflows.declarations import Workflow, read_workflow
+from copernicus.server.projects.workflows.export import export
+from copernicus.server.projects.workflows.literals import LocalFiles
+from copernicus.server.projects.workflows.translation import counts, translate
 from copernicus.server.storage.abc import (
     BookStore,
     DropProject,
@@ -137,9 +142,8 @@ class Projects:
             return known
         project = self._find(request.project)
         # A check comes before the upload: whoever names a wrong path shall not have sent a gigabyte first.
-        for file in _files(request.edits) if not request.is_check else ():
-            if not self._blobs.has(file.blob) or self._blobs.size(file.blob) != file.size:
-                raise Refused(f"The content of {file.name} is not on the server.", "Upload it first (setf does).")
+        if not request.is_check:
+            self._must_be_here(request.edits)
         unit = Unit()
         outcome = project.step(unit, engine.EditsRequested(list(request.edits), who, request.is_check))
         reply = m.ApplyReply(outcome.seq, outcome.told)
@@ -147,6 +151,45 @@ class Projects:
             self._remember(unit, request.request_id, who, reply)
             await self._store.submit(unit)
         return reply
+
+    async def upload_workflow(self, request: m.UploadWorkflowRequest, who: str) -> m.UploadWorkflowReply:
+        """Apply a workflow file as one transaction; files that it names and that are not here are asked for instead."""
+        known = self._known(request.request_id, who, m.UploadWorkflowReply)
+        if known is not None:
+            await self._store.submit(Unit())
+            return known
+        try:
+            workflow = await asyncio.to_thread(read_workflow, request.name, request.data)
+            return await self._upload(request, workflow, who)
+        except CopernicusError as error:
+            error.hint = f"{error.hint} Nothing was uploaded.".lstrip()
+            raise
+
+    async def _upload(self, request: m.UploadWorkflowRequest, workflow: Workflow, who: str) -> m.UploadWorkflowReply:
+        project, files, unit = self._find(request.project), LocalFiles(request.files), Unit()
+        steps = translate(workflow, project.network, self._catalog, files)
+        edits: list[Edit] = [*request.staged, *(step.edit for step in steps)]
+        # What is refused shall be refused before a gigabyte was sent.
+        is_check = request.is_check or bool(files.needs or request.staged)
+        if not files.needs:
+            self._must_be_here(edits)
+        spots = (*("" for _ in request.staged), *(str(step.spot) for step in steps))
+        outcome = project.step(unit, engine.EditsRequested(edits, who, is_check, spots))
+        made = [edits[len(request.staged) :] if is_check and not files.needs else []]
+        reply = m.UploadWorkflowReply(outcome.seq, counts(steps), list(files.needs), *made)
+        if not is_check:
+            self._remember(unit, request.request_id, who, reply)
+            await self._store.submit(unit)
+        return reply
+
+    def export_workflow(self, request: m.ExportWorkflowRequest) -> m.ExportWorkflowReply:
+        """Write a project's network as a workflow file."""
+        return m.ExportWorkflowReply(*export(self._find(request.project).network, f"project {request.project}"))
+
+    def _must_be_here(self, edits: list[Edit]) -> None:
+        for file in _files(edits):
+            if not self._blobs.has(file.blob) or self._blobs.size(file.blob) != file.size:
+                raise Refused(f"The content of {file.name} is not on the server.", "Upload it first (setf does).")
 
     def _known(self, request_id: str, who: str, kind: type[Reply]) -> Reply | None:
         data = self._store.answer(request_id, who) if request_id else None
@@ -228,6 +271,9 @@ def _files(edits: list[Edit]) -> Iterator[FileRef]:
             yield edit.file
         elif isinstance(edit, SetValue):
             yield from _files_in(edit.value)
+        elif isinstance(edit, DeclareFunction):
+            yield from _files_in([one.default for one in edit.schema.inputs])
+            yield from _files_in([one.values for one in edit.schema.instances])
 
 
 def _files_in(value: Any) -> Iterator[FileRef]:

@@ -1,0 +1,54 @@
+"""Functions of a project's own: networks that a file declares, kept in the log as those of modules are."""
+
+from __future__ import annotations
+
+from copernicus.dataflow import building
+from copernicus.dataflow import facts as f
+from copernicus.dataflow.network import ROOT
+from copernicus.dataflow.paths import clean_name
+from copernicus.dataflow.transaction import Transaction
+from copernicus.errors import Refused, UsageError
+from copernicus.model import edits as e
+from copernicus.model.functions import FunctionSchema
+from copernicus.model.types import decode
+
+LOCAL = "project"
+"""What stands before `::` in the names of a project's own functions."""
+
+
+def declare_function(tx: Transaction, edit: e.DeclareFunction) -> str:
+    """Keep a network function under its name; `Refused` when the name is taken by another one, or it could not be made."""
+    schema = edit.schema
+    _check(schema)
+    if schema.name in tx.catalog.functions:
+        raise Refused(f"There is already a function {schema.name}, of a module.", "Choose another name.")
+    stands = tx.network.functions.get(schema.name)
+    if stands == schema:
+        return ""
+    if stands is not None:
+        raise Refused(f"There is already a function {schema.name} in this project, and it is another one.", "Rename it.")
+    for name in dict.fromkeys(one.function for one in schema.instances):
+        building.declare(tx, name)
+    tx.do(f.Declared(schema))
+    # Made once for trial, so that what can never be made is refused now. The name is none that a user could have given.
+    mark = tx.mark()
+    building.make_instance(tx, schema.name, schema.name, tx.network.instances[ROOT], is_held=True)
+    tx.roll_back(mark)
+    return ""
+
+
+def _check(schema: FunctionSchema) -> None:
+    module, _, name = schema.name.partition("::")
+    if schema.kind != "network":
+        raise Refused(f"{schema.name} is a {schema.kind}; a project's own functions are networks.", "Put it into a module.")
+    sides = [[one.name for one in side] for side in (schema.inputs, schema.outputs)]
+    sides.append([one.name for one in schema.instances])
+    if module != LOCAL or any(clean_name(one) != one for one in (name, *sides[0], *sides[1], *sides[2])):
+        raise UsageError(f"{schema.name} cannot be a function of a project.", f"It is called {LOCAL}::NAME.")
+    for side in sides:
+        if len(set(side)) < len(side):
+            raise Refused(f"Two fields or instances of {schema.name} have the same name.", "Choose another name.")
+    if "self" in sides[2]:
+        raise Refused(f"No instance inside of {schema.name} can be called self: that is its border.", "Choose another name.")
+    for field in (*schema.inputs, *schema.outputs):
+        decode(field.kind, field.default, field.name)
