@@ -6,6 +6,9 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from copernicus.testing import CopernicusInABox
 from copernicus.testing.system import System
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorials" / "your-own-module.md"
@@ -52,3 +55,33 @@ def test_the_tutorial_has_what_is_tested() -> None:
     assert [language for file, language, _ in found if file] == ["python", "toml", "toml"]
     assert sum(language == "sh" for _, language, _ in found) >= 8
     assert sum(language == "text" for _, language, _ in found) >= 5
+
+
+@pytest.mark.parametrize("function", ["extended_err", "external_err"])
+def test_a_controller_gives_value_warning_error_and_recovers(tmp_path: Path, function: str) -> None:
+    """In Python and as a program of its own, with the same words."""
+    with CopernicusInABox(tmp_path, workers=0) as box:
+        project = box.client.start_project("errors")
+        project.import_module("_test")
+        project.instance(f"_test::{function}", "e")
+
+        def shown(a: float, b: float, words: str) -> str:
+            project.set("e:in.a", a)
+            project.set("e:in.b", b)
+            return box.wait(lambda: text if words in (text := box.cpcc("ls", "e", "-p", "errors")) else "", what=words)
+
+        project.activate()
+        shown(1.5, 2.0, "3.5")
+        assert project.get("e:out.a") == 3.5
+        shown(1.5, -1.0, "b is negative: -1")
+        assert project.get("e:out.a") == 0.5
+        shown(-2.0, -1.0, "a is negative: -2")
+        assert project.status().states == {"error": 1}
+        assert project.get("e:out.a") == 0.5, "the old value stays"
+        assert "a is negative" in " ".join(project.why("e"))
+        project.set("e:in.a", 7.0)
+        project.set("e:in.b", 1.0)
+        project.clear_error("e")
+        box.wait(lambda: project.get("e:out.a") == 8.0, what="it has recovered")
+        assert project.status().states == {"idle": 1}
+        assert "negative" not in box.cpcc("ls", "e", "-p", "errors")

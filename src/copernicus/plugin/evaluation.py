@@ -49,7 +49,7 @@ def failure(request: Request, error: str) -> Answer:
 
 def _evaluate(functions: Functions, request: Request) -> Answer:
     function = functions.get(request.function)
-    if function is None or function.python is None:
+    if function is None or (function.python is None and function.program is None):
         raise ModuleError(f"There is no function {request.function} here.", "Is its module installed?")
     if isinstance(request, CommandCall):
         return CommandAnswer(describe(function, request.inputs))
@@ -78,6 +78,11 @@ def compute(function: Function[..., Any], inputs: Mapping[str, Any]) -> dict[str
 
 def control(functions: Functions, function: Function[..., Any], request: ControllerCall) -> ControllerAnswer:
     """Return what a controller says to one call; raise whatever its code raises."""
+    if function.program is not None:
+        answer = function.program.control(function.schema, request)
+        if answer.error:
+            raise CallFailed(answer.error)
+        return answer
     call: Call[Any, Any] = Call(request, function)
     token = known_functions.set(functions)
     try:

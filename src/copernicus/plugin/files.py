@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from copernicus.errors import ModuleError, TooLarge
 
@@ -15,12 +16,18 @@ def _nowhere(blob: str) -> bytes:
 
 
 _read: Callable[[str], bytes] = _nowhere
+_path: Callable[[str], Path] | None = None
 
 
-def read_blobs_with(read: Callable[[str], bytes]) -> None:
-    """Let every `File` of this process read its content with `read(hash) -> bytes`."""
-    global _read  # noqa: PLW0603 - one process, one folder of blobs
-    _read = read
+def read_blobs_with(read: Callable[[str], bytes], path: Callable[[str], Path] | None = None) -> None:
+    """Let every `File` of this process read its content with `read(hash) -> bytes`; `path` tells programs where it lies."""
+    global _read, _path  # one process, one folder of blobs
+    _read, _path = read, path
+
+
+def path_of(blob: str) -> str:
+    """Return where the content of a blob can be read by other programs, or "" when that is nowhere."""
+    return str(_path(blob)) if _path is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

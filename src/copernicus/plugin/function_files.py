@@ -18,6 +18,7 @@ from copernicus.model.types import Type
 from copernicus.model.versions import is_in_range
 from copernicus.plugin.command_templates import ALL, CommandTemplate
 from copernicus.plugin.declarations import Source, read_field, read_number, read_output
+from copernicus.plugin.external import Program, placed
 from copernicus.plugin.module import Function, Module
 from copernicus.plugin.places import refuse
 from copernicus.plugin.shapes import Shape, shape_of_type
@@ -30,7 +31,9 @@ _KEYS: dict[str, tuple[type, ...]] = {
     "environment": (dict,), "checkpoint": (list,), "watch": (list,), "done_when": (str,), "rules": (list,),
     "cores": (int, list, str), "priority": (int, str), "gpus": (int, str), "memory_bytes": (int, str),
     "wall_time_s": (int, float, str), "deterministic": (bool,), "scatter": (str,), "whole": (list,),
+    "controller": (list,), "state": (dict,),
 }  # fmt: skip
+_OF_CONTROLLERS = ("controller", "help", "in", "out", "state")
 _NUMBERS = ("priority", "gpus", "memory_bytes", "wall_time_s")
 _WORDS = {str: "a text", list: "a list", dict: "a table", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -101,10 +104,31 @@ class _Table:
     def read(self) -> None:
         """Add the function, and its scatter when one is named."""
         self._check_keys()
-        inputs, outputs, sources = {}, [], {}
+        inputs = {}
         for name, given in self._table.get("in", {}).items():
             with self._at("in", name):
                 inputs[name] = read_field(name, given)
+        if "controller" in self._table:
+            self._add_controller(tuple(inputs.values()))
+        else:
+            self._add_command(inputs)
+
+    def _add_controller(self, inputs: tuple[Field, ...]) -> None:
+        sides: dict[str, list[Field]] = {"out": [], "state": []}
+        for side, fields in sides.items():
+            for name, given in self._table.get(side, {}).items():
+                with self._at(side, name):
+                    fields.append(read_field(name, given, is_input=False))
+        with self._at("controller"):
+            program = Program(placed(self._table["controller"], self._file.absolute().parent))
+        outputs, state = tuple(sides["out"]), tuple(sides["state"])
+        signature = _signature(self._where(), self._table.get("help", ""), inputs, outputs, state)
+        name = f"{self._module.name}::{self._name}"
+        schema = FunctionSchema(name, "controller", inputs, outputs, signature.help, state=state)
+        self._module.add(Function(schema, signature, program=program))
+
+    def _add_command(self, inputs: dict[str, Field]) -> None:
+        outputs, sources = [], {}
         for name, given in self._table.get("out", {}).items():
             with self._at("out", name):
                 field, sources[name] = read_output(name, given, inputs)
@@ -132,7 +156,12 @@ class _Table:
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 words = " or ".join(_WORDS[kind] for kind in kinds)
                 raise refuse(self._where(key), f"{self._name}: {key} must be {words}, got {value!r}.")
-        if not self._table.get("run"):
+        is_controller = "controller" in self._table
+        for key in self._table:
+            if (key not in _OF_CONTROLLERS) if is_controller else key == "state":
+                kind = "controller" if is_controller else "command"
+                raise refuse(self._where(key), f"{self._name} is a {kind}, which has no {key!r}.")
+        if not is_controller and not self._table.get("run"):
             raise refuse(self._where(), f"{self._name} does not say what it runs.", 'Add: run = "NAME OF AN EXECUTABLE"')
         if "whole" in self._table and "scatter" not in self._table:
             raise refuse(self._where("whole"), f"{self._name}: `whole` needs a scatter.", 'Add: scatter = "NAME"')
@@ -171,7 +200,9 @@ class _Table:
         )  # fmt: skip
 
 
-def _signature(where: str, help: str, inputs: tuple[Field, ...], outputs: tuple[Field, ...]) -> Signature:
+def _signature(
+    where: str, help: str, inputs: tuple[Field, ...], outputs: tuple[Field, ...], state: tuple[Field, ...] = ()
+) -> Signature:
     shapes = {field.name: shape_of_type(field.kind, field.name) for field in inputs}
     return Signature(
         where,
@@ -180,6 +211,8 @@ def _signature(where: str, help: str, inputs: tuple[Field, ...], outputs: tuple[
         shapes,
         outputs,
         record_of(outputs),
+        state,
+        record_of(state),
         required=frozenset(one.name for one in inputs if one.is_required),
     )
 

@@ -7,11 +7,13 @@ import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, make_dataclass, replace
+from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from copernicus.errors import ModuleError
 from copernicus.model.functions import Field, FunctionSchema, ModuleSchema
 from copernicus.plugin.controller import Call
+from copernicus.plugin.external import Program, placed
 from copernicus.plugin.jobs import Job
 from copernicus.plugin.places import caller, caller_names, definition, refuse
 from copernicus.plugin.shapes import Shape
@@ -23,20 +25,22 @@ R = TypeVar("R")
 Out = TypeVar("Out")
 State = TypeVar("State")
 
-NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
+NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
 @dataclass(frozen=True)
 class Function(Generic[P, R]):
     """A function of a module. Called inside a network it makes an instance there, and returns wires dressed as `R`.
 
-    `python` is the author's own function, for tests of its own; a pure function can also be called anywhere.
+    `python` is the author's own function, for tests of its own; a pure function can also be called anywhere. `program` is
+    that of a controller that is no Python.
     """
 
     schema: FunctionSchema
     signature: Signature
     python: Callable[..., Any] | None = None
     instance: str = ""
+    program: Program | None = None
 
     @property
     def name(self) -> str:
@@ -79,6 +83,23 @@ class Module:
     def schema(self) -> ModuleSchema:
         """Return the module as data."""
         return ModuleSchema(self.name, self.help, tuple(function.schema for function in self.functions.values()))
+
+    def external(
+        self, argv: Sequence[str | Path]
+    ) -> Callable[[Callable[Concatenate[Call[Out, State], P], None]], Function[P, Out]]:
+        """Declare a controller that is a program in any language; the Python function has no body, its signature counts.
+
+        `argv` is how it is started: `{python}` stands for this interpreter, `{folder}` for the folder of the file in which
+        this is said, and a program `./x` lies there. What is said to it and what it answers: see `plugin.external`.
+        """
+
+        def declare(python: Callable[Concatenate[Call[Out, State], P], None]) -> Function[P, Out]:
+            signature = read_signature(python, caller_names(), lambda hints, rest: _call_types(python, hints, rest))
+            schema = self._schema(python, "controller", signature, state=signature.state_fields)
+            folder = Path(signature.where.rpartition(":")[0]).absolute().parent
+            return self._add(Function(schema, signature, None, program=Program(placed(argv, folder))))
+
+        return declare
 
     @overload
     def command(self, python: Callable[P, Job[Out]], /) -> Function[P, Out]: ...

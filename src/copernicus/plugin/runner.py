@@ -76,7 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests, replies = _take_pipes()
     _die_with_parent(requests)
-    read_blobs_with(BlobFolder(Path(options.blobs)).read_bytes)
+    blobs = BlobFolder(Path(options.blobs).absolute())
+    read_blobs_with(blobs.read_bytes, blobs.path)
     catalog = Catalog(options.import_path)
     decoder = msgspec.json.Decoder(Request)
     try:
