@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +25,7 @@ from copernicus.modules._test.functions import extended_err, external_err
 from copernicus.plugin.external import Program
 from copernicus.plugin.files import read_blobs_with
 from copernicus.plugin.functions import File
+from copernicus.server.projects.pool import Pool
 from copernicus.testing import FakeInstance, check_controller, load_module
 
 PROGRAM = """
@@ -144,6 +148,36 @@ def test_lines_that_nobody_asked_for_are_not_taken_for_answers(programs: Any) ->
     assert [ask(program, n).outputs for n in range(3)] == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
+def test_a_stubborn_program_ends_with_the_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CPC_CONF_HOME", str(tmp_path))
+    folder = tmp_path / "modules" / "stubborn"
+    folder.mkdir(parents=True)
+    (folder / "functions.toml").write_text('[f]\ncontroller = ["{python}", "{folder}/f.py"]\nout = { pid = "int" }\n')
+    (folder / "f.py").write_text(
+        "import os, signal, sys\nsys.stdin.readline()\n"
+        'print(\'{"outputs": {"pid": %d}}\' % os.getpid(), flush=True)\nwhile True:\n    signal.pause()\n'
+    )
+
+    async def ask_once(how: str) -> int:
+        pool = Pool(1, tmp_path / "blobs")
+        await pool.start()
+        try:
+            answer = await pool.call(ControllerCall(1, "stubborn::f", 1, 1, {}, [], {}, {}, []))
+            assert isinstance(answer, ControllerAnswer)
+            pid = int(answer.outputs["pid"])
+            if how == "killed":
+                os.kill(psutil.Process(pid).ppid(), 9)
+            return pid
+        finally:
+            await pool.stop()
+
+    for how in ("stopped", "killed"):
+        pid = asyncio.run(ask_once(how))
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(30)
+        assert not psutil.pid_exists(pid)
+
+
 def test_lines_longer_than_a_pipe(programs: Any) -> None:
     program = programs("print('x' * 200000, file=sys.stderr); print(json.dumps({'note': call['inputs']['n']}), flush=True)")
     text = "ä" * 1_000_000
@@ -154,13 +188,14 @@ def test_lines_longer_than_a_pipe(programs: Any) -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.floats(allow_subnormal=True), st.floats())
 def test_floats_pass_unchanged(a: float, b: float) -> None:
-    """The sum with -0.0 is the number itself, bit by bit."""
-    for number in (abs(a), math.copysign(0.0, b)):
-        instance = FakeInstance(external_err, a=number, b=-0.0)
+    """The sum with -0.0 is the number itself, bit by bit; -0.0 after 0.0 is news."""
+    instance = FakeInstance(external_err, a=0.0, b=-0.0)
+    for number in (0.0, -0.0, abs(a), math.copysign(0.0, b)):
+        instance.set(a=number)
         instance.call()
         total = instance.out.a
         assert total is not None
-        assert math.isnan(total) if math.isnan(number) else (total.hex() == (number + -0.0).hex())
+        assert math.isnan(total) if math.isnan(number) else (total.hex() == number.hex())
 
 
 @pytest.mark.parametrize("function", [extended_err, external_err])

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from copernicus.dataflow.calls import ChildHold, ChildView, ControllerAnswer, ControllerCall
+from copernicus.dataflow.tree import is_same
 from copernicus.errors import CopernicusError, ModuleError
 from copernicus.model.types import fits
 from copernicus.plugin.children import Child, Plan
@@ -138,7 +139,7 @@ def _differences(shape: Shape, record: Any, before: Mapping[str, Any], where: st
     differing = {}
     for name, member in shape.members.items():
         value = member.dump(getattr(record, name), f"{where}.{name}")
-        if value != before.get(name):
+        if not is_same(value, before.get(name)):
             differing[name] = value
     return differing
 

@@ -16,6 +16,7 @@ from typing import IO, Any
 import msgspec
 
 from copernicus.dataflow.calls import ControllerAnswer, ControllerCall
+from copernicus.dataflow.tree import is_same
 from copernicus.errors import ModuleError, WrongType
 from copernicus.model.functions import Field, FunctionSchema
 from copernicus.model.types import decode
@@ -222,7 +223,7 @@ def _checked(
             value = to_json(decode(kinds[name], value, f"{side}.{name}"))
         except WrongType as error:
             raise ModuleError(f"{schema.name} answered with a wrong value: {error.message}", error.hint) from None
-        if value != before.get(name):
+        if not is_same(value, before.get(name)):
             differing[name] = value
     return differing
 

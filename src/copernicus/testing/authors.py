@@ -10,6 +10,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from copernicus.blobs.hashing import hash_bytes
 from copernicus.dataflow.calls import ChildView, ControllerAnswer, ControllerCall
+from copernicus.dataflow.tree import is_same
 from copernicus.errors import ModuleError, UnknownPath
 from copernicus.model.jobs import JobDescription
 from copernicus.plugin.evaluation import control, describe
@@ -117,7 +118,7 @@ class FakeInstance(Generic[R]):
         """Change inputs; None takes a value away."""
         dumped = {name: value for name, value in _dumped(self.function, inputs).items() if name in inputs}
         for name in inputs:
-            if dumped.get(name) != self.inputs.get(name):
+            if not is_same(dumped.get(name), self.inputs.get(name)):
                 self.changed.add(name)
         self.inputs = {**{name: value for name, value in self.inputs.items() if name not in inputs}, **dumped}
 
