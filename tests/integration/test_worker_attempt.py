@@ -32,6 +32,8 @@ def test_exit_status_output_and_tails(bench: Bench) -> None:
     outputs = {
         "number": Output("number", r"E = (\S+)"),
         "infinite": Output("number", r"x = (\S+)", "stderr"),
+        "whole": Output("number", r"n = (\S+)"),
+        "zero": Output("number", r"z = (\S+)"),
         "text": Output("text", source="note"),
         "record": Output("json", "r.json"),
         "parts": Output("files", "part*.dat"),
@@ -39,19 +41,22 @@ def test_exit_status_output_and_tails(bench: Bench) -> None:
         "kept": Output("value", value=[1, 2]),
         "maybe": Output("file", "*.none", is_optional=True),
     }
-    script = """echo E = -1.5e3; echo x = inf >&2; echo hello > note; echo '{"a": NaN, "b": [1]}' > r.json
+    script = """echo E = -1.5e3; echo n = 9007199254740993; echo z = -0; echo x = inf >&2
+             echo hello > note; echo '{"a": NaN, "b": [1]}' > r.json
              for n in 1 2 10; do echo $n > part$n.dat; done"""
     ended = bench.run(script, outputs=outputs)
     assert ended.report.outcome == "finished", ended.report
     values = ended.report.outputs
     assert (values["number"], values["infinite"], values["text"]) == (-1500.0, "inf", "hello")
+    assert values["whole"] == 9007199254740993, "a whole number keeps all its digits"
+    assert (values["zero"], str(values["zero"])) == (0, "-0.0")
     assert values["record"] == {"a": "nan", "b": [1]}
     assert [part["name"] for part in values["parts"]] == ["part1.dat", "part2.dat", "part10.dat"]
     assert values["last"] == values["parts"][2]
     assert ended.parcel.inline[values["last"]["blob"]] == b"10\n"
     assert values["kept"] == [1, 2]
     assert "maybe" not in values
-    assert ended.report.stdout_tail == "E = -1.5e3"
+    assert ended.report.stdout_tail.startswith("E = -1.5e3\n")
 
 
 def test_failures_say_what_happened(bench: Bench) -> None:

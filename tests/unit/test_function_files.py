@@ -154,7 +154,7 @@ MISTAKES = [
     ('whole = ["mode"]', 'whole = ["modes"]', 20, "no input 'modes'"),
     ('"file[]: part*.xtc"', '"file[]"', 25, "does not say where it comes from"),
     (r"E = (\S+)", r"E = (\S+", 26, "no regular expression"),
-    ("'float: stdout", "'int: stdout", 26, "finds a float or a string"),
+    ("'float: stdout", "'bool: stdout", 26, "finds a number or a text"),
     ("file = {tpr}", "file = {tp}", 29, "{tp} is no input"),
     ("file = {tpr}", "file = {seed}", 29, "does not fit the output given"),
     ('help = "Simulations"', 'hilp = "x"', 2, "`module`"),

@@ -276,6 +276,6 @@ def test_two_needed_files_of_one_name_are_refused() -> None:
     assert len(Job("x/y", [], Out(1), needs=[needs[0], needs[0]]).describe(shape_of(Out, globals())).files) == 1
 
 
-def test_a_number_is_no_int() -> None:
-    with pytest.raises(ModuleError, match="json_of"):
-        Job("x/y", [], Out(number("stdout", "(.)"))).describe(shape_of(Out, globals()))  # type: ignore[arg-type]
+def test_a_number_may_be_whole() -> None:
+    described = Job("x/y", [], Out(number("stdout", "(.)"))).describe(shape_of(Out, globals()))  # type: ignore[arg-type]
+    assert described.outputs == {"n": Output("number", "(.)")}

@@ -38,7 +38,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     files     globs, one a line; all matches, line   list of files
               by line in natural order, at least
               one for each
-    number    regular expression, first group        float, from the file `source` ("stdout", "stderr" or a name)
+    number    regular expression, first group        number, from the file `source` ("stdout", "stderr" or a name)
     text      regular expression, first group        string, from `source`; without pattern the whole text
     json      name of a JSON file                    whatever stands in it (checked against the type by the server)
     value     (nothing is collected)                 `value`, a literal that was known beforehand

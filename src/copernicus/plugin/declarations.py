@@ -86,9 +86,9 @@ def _found(name: str, kind: Type, source: str) -> Output:
         return Output("text", pattern, where, kind.is_optional)
     if not pattern:
         return Output("json", where, is_optional=kind.is_optional)
-    if kind.kind != "float":
+    if kind.kind not in ("int", "float"):
         raise ModuleError(
-            f"{name}: a regular expression finds a float or a string, not a {kind.required}.",
+            f"{name}: a regular expression finds a number or a text, not a {kind.required}.",
             f'Without one, the whole of {where} is read as JSON: "{kind}: {where}".',
         )
     return Output("number", pattern, where, kind.is_optional)

@@ -182,11 +182,6 @@ def describe_outputs(outputs: Any, out: Shape) -> dict[str, Output]:
     for name, shape in out.members.items():
         value = getattr(outputs, name)
         if isinstance(value, Promise):
-            if value.output.kind == "number" and shape.type.kind == "int":
-                raise ModuleError(
-                    f"number(…) brings a float, and the output {name} is an int.",
-                    "Declare it as float, or use json_of(source, int).",
-                )
             described[name] = _as_optional_as(value.output, shape)
         elif value is not None:
             try:

@@ -10,7 +10,7 @@ from typing import Any
 from copernicus.blobs.hashing import hash_bytes
 from copernicus.errors import CopernicusError, TooLarge
 from copernicus.model.jobs import JobDescription, Output, StagedFile
-from copernicus.model.values import FileRef, float_to_json, to_json
+from copernicus.model.values import INT_MAX, INT_MIN, FileRef, float_to_json, to_json
 from copernicus.wire.codec import check_depth
 from copernicus.worker.harvest import Harvest
 from copernicus.worker.shelf import Shelf
@@ -93,7 +93,7 @@ class Collector:
                 return [to_json(self._take(name)) for name in names] if all(matches) or output.is_optional else None
             case "number":
                 text = self._harvest.search(output.source, output.pattern)
-                return None if text is None else float_to_json(float(text))
+                return None if text is None else number_of(text)
             case "text":
                 return self._text(output)
             case "json":
@@ -141,6 +141,13 @@ class Collector:
         if instead:
             return f"{instead}, and only regular files are collected."
         return f"there is no file {pattern!r}."
+
+
+def number_of(text: str) -> int | float | str:
+    """Return the number in a text as JSON has it: a whole one of 64 bits as an int; raise `ValueError` when it is none."""
+    number = float(text)
+    is_whole = text.strip().lstrip("+-").isdecimal() and (number or not text.strip().startswith("-"))  # -0 is a float
+    return int(text) if is_whole and INT_MIN <= int(text) <= INT_MAX else float_to_json(number)
 
 
 def _not_finite(constant: str) -> str:
