@@ -87,6 +87,11 @@ def test_the_example_of_the_reference_is_true(running: System) -> None:
     running.cpcc("upload", "net.yaml")
     running.cpcc("activate")
     running.until(lambda: running.ask("get", "last:out.c") == 41.0, what="41")
+    assert "addmul" in running.cpcc("info", "project").stdout
+    assert "The factor." in running.cpcc("info", "project::addmul").stdout
+    assert "no function 'mean'" in running.cpcc("info", "project::mean", is_checked=False).stderr
+    running.cpcc("instance", "project::addmul", "another")
+    assert running.ask("ls", "another")["instances"][0]["function"] == "project::addmul"
 
 
 def test_nothing_of_a_file_is_uploaded_when_anything_is_refused(running: System) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.drawn_values import ANY_TYPE, HARD_FLOATS, HARD_INTS, HARD_TEXTS, bits, floats, ints, texts, values_of
@@ -58,6 +59,12 @@ def test_values_survive_messages_the_log_and_yaml(value: Any) -> None:
     assert isinstance(wrote, f.Wrote)
     assert bits(decode(ANY_TYPE, wrote.value)) == bits(value)
     assert bits(through_yaml(kind, value)) == bits(value)
+
+
+@settings(max_examples=200)
+@given(values_of(parse_type("record{i: int, f: float, b: bool, s: string, fs: float?[], r: record{x: float?, y: string?}[]}")))
+def test_other_readers_of_yaml_see_the_same_values(value: Any) -> None:
+    assert bits(yaml.safe_load("\n".join(entry("x", value, 0)))["x"]) == bits(value)
 
 
 @pytest.mark.parametrize("number", HARD_FLOATS)

@@ -96,9 +96,12 @@ class Client:
         """Return the modules that the server has; broken ones have an `error`."""
         return self.caller.call(m.ModulesRequest()).modules
 
-    def info(self, name: str) -> ModuleSchema | FunctionSchema:
-        """Return a module ("gromacs") or a function ("gromacs::grompp") with its inputs and outputs."""
-        reply = self.caller.call(m.InfoRequest(name))
+    def info(self, name: str, project: str = "") -> ModuleSchema | FunctionSchema:
+        """Return a module ("gromacs") or a function ("gromacs::grompp") with its inputs and outputs.
+
+        With the name of a project, "project" and "project::NAME" are its own functions, which came with workflow files.
+        """
+        reply = self.caller.call(m.InfoRequest(name, project))
         found = reply.function or reply.module
         if found is None:
             raise InternalError(f"The server's answer about {name} is empty.")

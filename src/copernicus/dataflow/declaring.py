@@ -16,6 +16,11 @@ LOCAL = "project"
 """What stands before `::` in the names of a project's own functions."""
 
 
+def is_local(function: str) -> bool:
+    """Whether a function is a project's own, by its full name."""
+    return function.startswith(f"{LOCAL}::")
+
+
 def declare_function(tx: Transaction, edit: e.DeclareFunction) -> str:
     """Keep a network function under its name; `Refused` when the name is taken by another one, or it could not be made."""
     schema = edit.schema

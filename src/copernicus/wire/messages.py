@@ -230,9 +230,10 @@ class ModulesReply(Message, frozen=True):
 
 
 class InfoRequest(Message, frozen=True):
-    """Describe a module ("gromacs") or a function ("gromacs::grompp")."""
+    """Describe a module ("gromacs") or a function ("gromacs::grompp"); with `project` also its own ("project::NAME")."""
 
     name: str
+    project: str = ""
 
 
 class InfoReply(Message, frozen=True):

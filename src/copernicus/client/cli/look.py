@@ -118,10 +118,14 @@ def log_command(context: Context, target: str) -> None:
 @click.argument("name", metavar="MODULE[::FUNCTION]")
 @pass_context
 def info_command(context: Context, name: str) -> None:
-    """Describe a module with its functions, or a function with its inputs and outputs."""
+    """Describe a module with its functions, or a function with its inputs and outputs.
+
+    `project` stands for the functions of the current project's own, which came with workflow files.
+    """
     if ":" in name and "::" not in name:
         name = name.replace(":", "::", 1)
-    found = context.client.info(name)
+    is_own = name.partition(":")[0] == "project"
+    found = context.client.info(name, context.project_name if is_own else "")
     context.show(found, lambda: listing.function(found) if isinstance(found, FunctionSchema) else listing.module(found))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from copernicus.server.access.identity import unknown_project
 from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.wire import messages as m
 
@@ -56,6 +57,8 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         return projects.modules()
 
     async def info(call: Call, request: m.InfoRequest) -> m.InfoReply:
+        if request.project and not call.identity.may_see(request.project):
+            raise unknown_project(request.project)
         return projects.info(request)
 
     return {

@@ -11,18 +11,18 @@ from typing import Any, TypeVar
 
 from copernicus.blobs.folder import BlobFolder
 from copernicus.dataflow import engine, transaction
+from copernicus.dataflow.declaring import LOCAL, is_local
 from copernicus.errors import CopernicusError, Refused, UsageError
 from copernicus.model.edits import DeclareFunction, Edit, SetFile, SetValue
-from copernicus.model.functions import FunctionSchema
+from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.model.values import FileRef
 from copernicus.server.access.identity import unknown_project
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.ports import Jobs, ModuleCode
-from copernicus.server.projects.workflows.declarations import Workflow, read_workflow
 from copernicus.server.projects.workflows.export import export
 from copernicus.server.projects.workflows.literals import LocalFiles
-from copernicus.server.projects.workflows.translation import counts, translate
+from copernicus.server.projects.workflows.translation import Step, counts, read_steps
 from copernicus.server.storage.abc import (
     BookStore,
     DropProject,
@@ -159,15 +159,18 @@ class Projects:
             await self._store.submit(Unit())
             return known
         try:
-            workflow = await asyncio.to_thread(read_workflow, request.name, request.data)
-            return await self._upload(request, workflow, who)
+            # Large files take seconds. The thread only looks names up; whatever it found is checked again by the step.
+            network, files = self._find(request.project).network, LocalFiles(request.files)
+            steps = await asyncio.to_thread(read_steps, request.name, request.data, network, self._catalog, files)
+            return await self._upload(request, steps, files, who)
         except CopernicusError as error:
             error.hint = f"{error.hint} Nothing was uploaded.".lstrip()
             raise
 
-    async def _upload(self, request: m.UploadWorkflowRequest, workflow: Workflow, who: str) -> m.UploadWorkflowReply:
-        project, files, unit = self._find(request.project), LocalFiles(request.files), Unit()
-        steps = translate(workflow, project.network, self._catalog, files)
+    async def _upload(
+        self, request: m.UploadWorkflowRequest, steps: list[Step], files: LocalFiles, who: str
+    ) -> m.UploadWorkflowReply:
+        project, unit = self._find(request.project), Unit()
         edits: list[Edit] = [*request.staged, *(step.edit for step in steps)]
         # What is refused shall be refused before a gigabyte was sent.
         is_check = request.is_check or bool(files.needs or request.staged)
@@ -238,11 +241,14 @@ class Projects:
 
     def info(self, request: m.InfoRequest) -> m.InfoReply:
         """A module, or a function with all its inputs and outputs."""
-        name = request.name.replace("-", "_")
-        if ":" not in name:
-            return m.InfoReply(module=self._catalog.module(name))
-        module, _, function = name.partition(":")
-        return m.InfoReply(function=self._catalog.function(f"{module}::{function.removeprefix(':')}"))
+        module, colon, function = request.name.replace("-", "_").partition(":")
+        catalog = self._catalog
+        if module == LOCAL and request.project:
+            own = {name: one for name, one in self._find(request.project).network.functions.items() if is_local(name)}
+            catalog = transaction.Catalog([ModuleSchema(LOCAL, "Functions of this project's own", tuple(own.values()))])
+        if not colon:
+            return m.InfoReply(module=catalog.module(module))
+        return m.InfoReply(function=catalog.function(f"{module}::{function.removeprefix(':')}"))
 
     # --- the ends of jobs ----------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from copernicus.dataflow.declaring import LOCAL
+from copernicus.dataflow.declaring import LOCAL, is_local
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.paths import Member, show_path
 from copernicus.model.functions import Field, FunctionSchema
@@ -29,7 +29,7 @@ def export(network: Network, title: str) -> Exported:
     lines = [f"# {title}", f"copernicus: {FORMAT}"]
     if network.imported:
         lines += ["", f"imports: [{', '.join(map(quoted, network.imported))}]"]
-    own = [schema for name, schema in network.functions.items() if name.startswith(f"{LOCAL}::")]
+    own = [schema for name, schema in network.functions.items() if is_local(name)]
     lines += ["", "functions:"] if own else []
     for schema in own:
         lines += _function(network, schema)

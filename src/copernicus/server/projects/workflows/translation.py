@@ -23,6 +23,7 @@ from copernicus.server.projects.workflows.declarations import (
     ValueDeclared,
     Workflow,
     at,
+    read_workflow,
 )
 from copernicus.server.projects.workflows.literals import LocalFiles, read_literal
 
@@ -35,6 +36,11 @@ class Step(NamedTuple):
 
     edit: e.Edit
     spot: Spot
+
+
+def read_steps(file: str, data: bytes, network: Network, catalog: Catalog, files: LocalFiles) -> list[Step]:
+    """Read a workflow file and return the edits that it stands for; see `read_workflow` and `translate`."""
+    return translate(read_workflow(file, data), network, catalog, files)
 
 
 def translate(workflow: Workflow, network: Network, catalog: Catalog, files: LocalFiles) -> list[Step]:
