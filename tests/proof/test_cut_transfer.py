@@ -1,4 +1,4 @@
-"""A large file through a connection that is cut again and again: whole, hardly a byte twice, in little memory."""
+"""A large file through a connection that is cut again and again, and through a job: whole, in little memory."""
 
 from __future__ import annotations
 
@@ -57,6 +57,15 @@ def make_file(path: Path, size: int) -> str:
     return digest.hexdigest()
 
 
+def make_module(folder: Path) -> None:
+    """A function of one job that copies a file: in to the worker, out to the server."""
+    folder.mkdir(parents=True)
+    (folder / "functions.toml").write_text(
+        '[copy]\nrun = "large/copy"\nargv = ["{file}", "copy.bin"]\nin = { file = "file" }\nout = { copy = "file: copy.bin" }\n'
+    )
+    (folder / "executables.toml").write_text('[[executable]]\nname = "large/copy"\nversion = "1.0"\nargv = ["cp"]\n')
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file."""
     with path.open("rb") as file:
@@ -77,10 +86,11 @@ def bundle_through(system: System, proxy: CuttingProxy) -> Path:
 def test_a_file_goes_in_and_out_through_ten_cuts(system: System, chance: random.Random, is_long: bool) -> None:
     size = (2048 if is_long else 64) * MIB
     system.setup()
+    make_module(system.home / "modules" / "large")
     system.start()
     system.cpcc("start", "large")
-    system.cpcc("import", "gromacs")
-    system.cpcc("instance", "gromacs::grompp", "grompp")
+    system.cpcc("instance", "large::copy", "one")
+    system.cpcc("instance", "large::copy", "two")
     source, target = system.folder / "large.gro", system.folder / "back.gro"
     wanted = make_file(source, size)
     watch = MemoryWatch(system)
@@ -98,16 +108,22 @@ def test_a_file_goes_in_and_out_through_ten_cuts(system: System, chance: random.
             return proxy.to_server_bytes - before[0], proxy.to_client_bytes - before[1]
 
         most = size * 1.01 + (CUTS + 1) * 1.2 * MIB
-        up, _ = travel("setf", "grompp:in.conf", str(source), "-p", "large")
+        up, _ = travel("setf", "one:in.file", str(source), "-p", "large")
         assert size <= up <= most, f"{up / size:.3f} of the file travelled"
-        _, down = travel("getf", "-f", str(target), "grompp:in.conf", "-p", "large")
+        _, down = travel("getf", "-f", str(target), "one:in.file", "-p", "large")
         assert size <= down <= most, f"{down / size:.3f} of the file travelled"
         assert sha256(target) == wanted
 
         again = proxy.passed_bytes
         proxy.cut_after([])
-        system.cpcc("-c", bundle, "setf", "grompp:in.top", str(source), "-p", "large")
+        system.cpcc("-c", bundle, "setf", "two:in.file", str(source), "-p", "large")
         assert proxy.passed_bytes - again < 64 * 1024, "a file that the server has was sent again"
+
+    system.worker("-n", "1")
+    system.cpcc("activate", "one")
+    system.until(lambda: system.ask("get", "one:out.copy"), 900, "a job has copied the file")
+    system.cpcc("getf", "-f", str(target), "one:out.copy")
+    assert sha256(target) == wanted, "what a job read and wrote"
 
     too_large = {name: peak // MIB for name, peak in watch.end().items() if peak > MEMORY_LIMIT}
     assert not too_large, f"MiB of memory: {too_large}"
