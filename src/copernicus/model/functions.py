@@ -52,7 +52,7 @@ class FunctionSchema(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the engine knows of a function. `name` is `module::function`.
 
     kind        what else is set
-    command     is_deterministic; `template` for a declarative command, which is expanded in the server without Python
+    command     is_deterministic
     pure        version (part of the key)
     controller  state (its memory)
     network     instances, connections
