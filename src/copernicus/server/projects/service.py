@@ -20,6 +20,7 @@ from copernicus.server.access.identity import unknown_project
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.ports import Jobs, ModuleCode
+from copernicus.server.projects.workflows.declarations import at
 from copernicus.server.projects.workflows.export import export
 from copernicus.server.projects.workflows.literals import LocalFiles
 from copernicus.server.projects.workflows.translation import Step, counts, read_steps
@@ -174,8 +175,9 @@ class Projects:
         edits: list[Edit] = [*request.staged, *(step.edit for step in steps)]
         # What is refused shall be refused before a gigabyte was sent.
         is_check = request.is_check or bool(files.needs or request.staged)
-        if not files.needs:
-            self._must_be_here(edits)
+        for step in steps if not files.needs else ():
+            with at(step.spot):
+                self._must_be_here([step.edit])
         spots = (*("" for _ in request.staged), *(str(step.spot) for step in steps))
         outcome = project.step(unit, engine.EditsRequested(edits, who, is_check, spots))
         made = [edits[len(request.staged) :] if is_check and not files.needs else []]
