@@ -11,7 +11,7 @@ from copernicus.dataflow.network import Instance, Network, Place
 from copernicus.dataflow.paths import clean_name, parse_path
 from copernicus.dataflow.status import own_error, why_held
 from copernicus.dataflow.transaction import StartCall, Transaction
-from copernicus.dataflow.views import inputs_of, read, version_of
+from copernicus.dataflow.views import inputs_of, lacks_input, read, version_of
 from copernicus.errors import CopernicusError, Refused, UnknownPath
 from copernicus.model.types import decode
 from copernicus.model.values import to_json
@@ -23,7 +23,7 @@ def consider_controller(tx: Transaction, instance: Instance) -> None:
     """Call a controller when something that it reads is newer than what its last applied call had seen."""
     if instance.in_flight or instance.error or instance.touched <= instance.seen or why_held(tx.network, instance):
         return
-    if inputs_of(tx.network, instance)[1]:
+    if lacks_input(tx.network, instance):
         return
     if tx.network.cascade > CASCADE_LIMIT:
         why = f"does not settle: {CASCADE_LIMIT} steps followed one another without a job's end or a user's edit"

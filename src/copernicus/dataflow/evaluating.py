@@ -12,7 +12,7 @@ from copernicus.dataflow import tree
 from copernicus.dataflow.network import Evaluation, Instance, Place
 from copernicus.dataflow.status import is_retired, why_blocked, why_held
 from copernicus.dataflow.transaction import DescribeJob, EvaluatePure, SupersedeJob, Transaction, WantJob
-from copernicus.dataflow.views import inputs_of
+from copernicus.dataflow.views import inputs_of, lacks_input
 from copernicus.errors import WrongType
 from copernicus.model.functions import FunctionSchema
 from copernicus.model.jobs import JobDescription
@@ -35,11 +35,11 @@ def consider_evaluated(tx: Transaction, instance: Instance) -> None:
             leave(tx, instance)
         return
     if instance.touched > instance.key_seen:
-        inputs, missing = inputs_of(network, instance)
-        if missing:
+        if lacks_input(network, instance):
             return
         schema = instance.function
         if schema.kind == "pure":
+            inputs, _ = inputs_of(network, instance)
             take(tx, instance, hash_of(["pure", schema.name, schema.version, inputs]), None, inputs)
         elif not instance.in_flight:
             tx.to_ask[instance.id] = None

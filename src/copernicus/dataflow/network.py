@@ -29,14 +29,14 @@ class Place(NamedTuple):
 
 
 class Instance:
-    """A function used in a project. What is stored comes from facts; `touched`, `in_flight`, `is_busy` and
-    `busy_children` are derived and never logged.
+    """A function used in a project. What is stored comes from facts; `touched`, `in_flight`, `is_busy`,
+    `busy_children` and `awaited` (see `views.lacks_input`) are derived and never logged.
     """
 
     __slots__ = (
-        "busy_children", "changed", "children", "core_s", "ended", "ended_error", "error", "function", "held_why", "id",
-        "in_flight", "index", "is_busy", "is_held", "key", "key_seen", "links", "made", "name", "note", "parent", "readers",
-        "runs", "seen", "since", "stood", "touched", "values", "warning", "width",
+        "awaited", "busy_children", "changed", "children", "core_s", "ended", "ended_error", "error", "function", "held_why",
+        "id", "in_flight", "index", "is_busy", "is_held", "key", "key_seen", "links", "made", "name", "note", "parent",
+        "readers", "runs", "seen", "since", "stood", "touched", "values", "warning", "width",
     )  # fmt: skip
 
     def __init__(self, id: int, name: str, parent: int, function: FunctionSchema, index: int | None, made: int) -> None:
@@ -53,6 +53,7 @@ class Instance:
         self.error, self.note, self.warning = "", "", ""
         self.core_s, self.since = 0.0, 0.0
         self.touched, self.in_flight, self.is_busy, self.busy_children = made, 0, False, 0
+        self.awaited: Place | None = None
 
     @property
     def is_evaluated(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
-from copernicus.dataflow.views import NOWHERE, inputs_of, source_of
+from copernicus.dataflow.views import NOWHERE, lacks_input, source_of
 
 
 def is_retired(network: Network, instance: Instance) -> bool:
@@ -38,7 +38,7 @@ def is_busy_itself(network: Network, instance: Instance) -> bool:
         return False
     if instance.is_evaluated and instance.key and not instance.error and network.evaluations[instance.key].state == "open":
         return True
-    return is_pending(network, instance) and not inputs_of(network, instance)[1]
+    return is_pending(network, instance) and not lacks_input(network, instance)
 
 
 def own_error(network: Network, instance: Instance) -> str:

@@ -170,3 +170,31 @@ def inputs_of(network: Network, instance: Instance) -> tuple[dict[str, Any], str
         if value is not None:
             inputs[field.name] = value
     return inputs, missing
+
+
+def lacks_input(network: Network, instance: Instance) -> bool:
+    """Whether something required is absent.
+
+    Of an array with holes, such as the outputs of a scatter whose jobs end one by one, the last hole is remembered: while
+    it is one, the others need not be looked at. Otherwise each end would cost as much as there are elements.
+    """
+    if instance.awaited is not None and _is_hole(network, instance.awaited):
+        return True
+    instance.awaited = None
+    for field in instance.function.inputs:
+        place = Place(instance.id, "in", (field.name,))
+        value = read(network, place)
+        if value is None:
+            value = field.default
+        kind = field.kind if field.is_required else field.kind.optional
+        if tree.what_is_absent(kind, value, field.name):
+            if kind.kind == "array" and not kind.element.is_optional and isinstance(value, list):
+                holes = (index for index in reversed(range(len(value))) if value[index] is None)
+                instance.awaited = next((Place(*place[:2], (*place.path, index)) for index in holes), None)
+            return True
+    return False
+
+
+def _is_hole(network: Network, place: Place) -> bool:
+    length, index = length_of(network, Place(*place[:2], place.path[:-1])), place.path[-1]
+    return length is not None and isinstance(index, int) and index < length and read(network, place) is None
