@@ -1,4 +1,4 @@
-"""Gathering: who reads all outputs of a scatter begins with the last one, whatever their order, at a cost that does not grow."""
+"""Gathering: who reads all outputs of a scatter begins with the last one, whatever the order, at a cost that stays."""
 
 from __future__ import annotations
 
