@@ -57,6 +57,58 @@ def test_the_tutorial_has_what_is_tested() -> None:
     assert sum(language == "text" for _, language, _ in found) >= 5
 
 
+SHELL_CONTROLLER = r"""#!/bin/sh
+# A controller in the shell: n children, and how many of them are done. It ends after each answer.
+read -r call
+n=$(printf %s "$call" | sed 's/.*"inputs":{"n":\([0-9]*\)}.*/\1/')
+done=$(printf %s "$call" | grep -o '"is_done":true' | wc -l)
+starts=
+for seed in $(seq "$n"); do
+  starts="$starts${starts:+,}{\"name\":\"s_$seed\",\"function\":\"many::square\",\"inputs\":{\"n\":$seed}}"
+done
+printf '{"outputs":{"done":%d},"starts":[%s],"note":"%d of %d"}\n' "$done" "$starts" "$done" "$n"
+"""
+SHELL_MODULE = """
+[square]
+run = "many/square"
+argv = ["{n}"]
+in = { n = "int" }
+out = { square = "int: stdout: is (.*)" }
+
+[all]
+controller = ["./control.sh"]
+in = { n = "int" }
+out = { done = "int" }
+"""
+SHELL_EXECUTABLE = """
+name = "many/square"
+version = "1"
+argv = ["./square.sh"]
+"""
+
+
+def test_a_module_without_a_line_of_python(tmp_path: Path) -> None:
+    """A command, its program, and a controller, all tables and shell scripts."""
+    module = tmp_path / "many"
+    module.mkdir()
+    (module / "functions.toml").write_text(SHELL_MODULE)
+    (module / "executables.toml").write_text(SHELL_EXECUTABLE)
+    for name, text in {"control.sh": SHELL_CONTROLLER, "square.sh": "#!/bin/sh\necho the square is $(($1 * $1))\n"}.items():
+        (module / name).write_text(text)
+        (module / name).chmod(0o755)
+    with CopernicusInABox(tmp_path / "box", modules=[module], cores=2) as box:
+        project = box.client.start_project("shell")
+        project.instance("many::all", "a")
+        project.set("a:in.n", 3)
+        project.activate()
+        box.wait(lambda: project.get("a:out.done") == 3, what="three children are done")
+        assert [project.get(f"a:s_{n}:out.square") for n in (1, 2, 3)] == [1, 4, 9]
+        project.set("a:in.n", 5)
+        box.wait(lambda: project.get("a:out.done") == 5, what="two more")
+        assert project.status().jobs == {"done": 5}
+        assert "5 of 5" in box.cpcc("ls", "a", "-p", "shell")
+
+
 @pytest.mark.parametrize("function", ["extended_err", "external_err"])
 def test_a_controller_gives_value_warning_error_and_recovers(tmp_path: Path, function: str) -> None:
     """In Python and as a program of its own, with the same words."""

@@ -198,6 +198,31 @@ def test_floats_pass_unchanged(a: float, b: float) -> None:
         assert math.isnan(total) if math.isnan(number) else (total.hex() == number.hex())
 
 
+ECHO = FunctionSchema(
+    "m::f",
+    "controller",
+    (),
+    (Field("i", "int"), Field("t", "string"), Field("x", "float"), Field("many", "record{a: int?, b: string}[]")),
+)
+INTS, TEXTS = st.integers(-(2**63), 2**63 - 1), st.text()
+VALUES = st.fixed_dictionaries(
+    {"i": INTS, "t": TEXTS, "x": st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(["nan", "inf", "-inf"])},
+    optional={"many": st.lists(st.fixed_dictionaries({"b": TEXTS}, optional={"a": INTS}), max_size=3)},
+)
+
+
+def test_values_come_back_as_they_went(programs: Any) -> None:
+    program = programs("print(json.dumps({'outputs': call['inputs']}), flush=True)")
+
+    @settings(deadline=None, max_examples=100)
+    @given(VALUES)
+    def check(values: dict[str, Any]) -> None:
+        answer = program.control(ECHO, ControllerCall(1, "m::f", 5, 7, values, [], {}, {}, []))
+        assert json.dumps(answer.outputs, sort_keys=True) == json.dumps(values, sort_keys=True)
+
+    check()
+
+
 @pytest.mark.parametrize("function", [extended_err, external_err])
 def test_value_warning_error_and_recovery(function: Any) -> None:
     instance = FakeInstance(function, a=1.5, b=2.0)

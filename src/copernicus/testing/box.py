@@ -40,7 +40,8 @@ class CopernicusInABox:
     def __enter__(self) -> CopernicusInABox:
         with ExitStack() as stack:
             folder = self._folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="copernicus-")))
-            self.system = stack.enter_context(System(folder))
+            folder.mkdir(parents=True, exist_ok=True)
+            self.system = stack.enter_context(System(folder.absolute()))
             self.system.setup()
             for module in self._modules:
                 link = self.system.home / "modules" / module.name
