@@ -12,9 +12,10 @@ from typing import Any
 import click
 
 from copernicus.errors import CopernicusError
+from copernicus.terminal import clean, columns, wrapped
 
 USAGE_STATUS, FAILURE_STATUS, INTERRUPTED_STATUS = 2, 1, 130
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+MARK = "ERROR:"
 _KINDS = {"integer": "a whole number", "float": "a number"}
 
 
@@ -68,7 +69,8 @@ def run(
 
             traceback.print_exception(error)
         message, status = told(error, name)
-        click.echo(f"{click.style('ERROR:', fg='red')} {clean(message)}", err=True)
+        first, *rest = [piece for line in f"{MARK} {clean(message)}".splitlines() for piece in _fitting(line)]
+        click.echo("\n".join([click.style(MARK, fg="red") + first.removeprefix(MARK), *rest]), err=True)
         return status
     return status if isinstance(status, int) else 0
 
@@ -87,9 +89,9 @@ def told(error: Exception, name: str) -> tuple[str, int]:
     return f"A fault of {name} itself: {fault}. Run it again with --debug and report what it says.", FAILURE_STATUS
 
 
-def clean(words: str) -> str:
-    """Return text that came from programs or other people with control characters shown, not obeyed by the terminal."""
-    return _CONTROL.sub(lambda match: repr(match.group())[1:-1], words)
+def _fitting(line: str) -> list[str]:
+    """The line as it is, but in a terminal broken between words."""
+    return wrapped(line, columns(sys.stderr), " " * len(MARK))
 
 
 def _misused(error: click.ClickException) -> str:

@@ -127,7 +127,7 @@ def test_listings_are_exact_in_json(cpcc: Cpcc, answering: AnsweringServer, firs
 
 
 def test_control_characters_of_others_never_reach_the_terminal(cpcc: Cpcc, answering: AnsweringServer, first: Any) -> None:
-    evil = "\x1b]0;gotcha\x07 first\nsecond"
+    evil = "\x1b]0;gotcha\x07 first\nsecond error"
     answering.answers |= {
         m.LogRequest: m.LogReply([m.LogEntry(0.0, evil, evil)]),
         m.WhyRequest: m.WhyReply([evil]),

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,3 +73,43 @@ def test_a_table_without_rows_has_no_head() -> None:
 
 def test_states_to_worry_about_come_first() -> None:
     assert text.counts({"idle": 3, "new": 1, "error": 2, "held": 0}) == "error 2, idle 3, new 1"
+
+
+TABLE = (
+    ("JOB", "INSTANCE", "STATE", "WAITED", "WHY"),
+    [
+        ("7", "villin:grompp_mdrun_0:grompp", "queued", "11 s", ""),
+        ("11", "villin:grompp_mdrun_1:grompp", "error", "", "no molecules were defined in the system\n  at topol.top"),
+    ],
+)
+
+
+def test_a_table_fits_its_terminal() -> None:
+    def plain(room: int) -> list[str]:
+        return [click.unstyle(line) for line in text.table(*TABLE, right="JOB", room=room)]
+
+    assert plain(200)[1].split() == ["7", "villin:grompp_mdrun_0:grompp", "queued", "11", "s"]
+    assert plain(78) == [
+        "JOB  INSTANCE                      STATE   WAITED  WHY",
+        "  7  villin:grompp_mdrun_0:grompp  queued  11 s",
+        " 11  villin:grompp_mdrun_1:grompp  error           no molecules were defined",
+        "                                                   in the system",
+        "                                                     at topol.top",
+    ]
+    assert plain(50) == [
+        "JOB  INSTANCE                      STATE   WAITED",
+        "  7  villin:grompp_mdrun_0:grompp  queued  11 s",
+        " 11  villin:grompp_mdrun_1:grompp  error",
+        "  why: no molecules were defined in the system",
+        "    at topol.top",
+    ]
+    assert plain(20)[1:5] == ["  7", "  instance:", "  villin:grompp_mdrun_0:grompp,", "  state: queued,"]
+
+
+@given(st.lists(st.lists(st.text(st.sampled_from("ab ,:\n")), min_size=3, max_size=3), max_size=4), st.integers(1, 60))
+def test_a_table_keeps_every_word_whatever_the_width(rows: list[list[str]], room: int) -> None:
+    lines = text.table(("A", "B", "C"), rows, room=room)
+    words = [word for row in rows for cell in row for word in cell.split()]
+    assert {word.rstrip(",") for word in words} <= {word.rstrip(",") for line in lines for word in line.split()} | {""}
+    longest = max([len(word) for word in words] + [1])
+    assert all(len(line) <= max(room, longest + len("    a: ") + 1) for line in lines)

@@ -29,9 +29,12 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     server_host           address to listen on: loopback, one address, or "all"
     server_fqdn           name under which others reach it; stands in bundles ("": server_host, or this machine's name)
+    client_secure_port    port for cpcc and the web page
+    server_secure_port    port for workers, bundles and peers
     heartbeat_time        seconds after which a silent worker counts as lost
     run_dir               PROJECT_DIR: projects, jobs and blobs; made with the first project
     log_dir               text logs ("": `log` in the server's own folder)
+    mode                  how much the log says: prod, debug or trace
     import_path           folders with modules of this site
     server_cores          processes for module code (0: one for each core)
     keep_alive_interval   seconds between signs of life to peers

@@ -29,12 +29,14 @@ CHECK_WORDS = ("check", "doctor")
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("platform", default="smp")
-@click.option("-c", "--bundle", type=File(), help="The connection bundle (default: client.cnx in ~/.copernicus).")
-@click.option("-p", "--project", type=Word(), help="Work for this project only.")
-@click.option("-wd", "--work-dir", type=File(), help="Where work folders are made (default: here).")
+@click.option(
+    "-c", "--bundle", type=File(), metavar="FILE", help="The connection bundle (default: client.cnx in ~/.copernicus)."
+)
+@click.option("-p", "--project", type=Word(), metavar="PROJECT", help="Work for this project only.")
+@click.option("-wd", "--work-dir", type=File(), metavar="DIR", help="Where work folders are made (default: here).")
 @click.option("-q", "--quit-after", type=click.FloatRange(min=0), metavar="MINUTES", help="End after so long without a job.")
-@click.option("-n", "--cores", type=click.IntRange(min=1), help="Use so many cores (default: all).")
-@click.option("-s", "--cores-per-job", type=click.IntRange(min=1), help="Give no job more cores than this.")
+@click.option("-n", "--cores", type=click.IntRange(min=1), metavar="CORES", help="Use so many cores (default: all).")
+@click.option("-s", "--cores-per-job", type=click.IntRange(min=1), metavar="CORES", help="Give no job more cores than this.")
 @click.option(
     "--time-left", metavar="SPEC", help="End in good order before this time is over: 90m, 4h, 1-12:00:00, or seconds."
 )

@@ -33,7 +33,7 @@ def running_command(context: Context) -> None:
     rows = context.client.running(context.project_flag or "")
 
     def lines() -> Iterator[str]:
-        head = ("JOB", "PROJECT", "INSTANCE", "EXECUTABLE", "ATTEMPT", "CORES", "HOST", "WORKER", "RUNS FOR", "HEARD OF", "")
+        head = ("JOB", "PROJECT", "INSTANCE", "EXECUTABLE", "ATTEMPT", "CORES", "HOST", "WORKER", "RUNS FOR", "HEARD FROM", "")
         cells = [
             (str(row.job), row.project, row.path, row.executable, str(row.attempt), str(row.cores), row.hostname, row.worker,
              text.duration(row.running_s), _ago(row.heartbeat_s), row.why)
@@ -51,7 +51,7 @@ def workers_command(context: Context) -> None:
     rows = context.client.workers()
 
     def lines() -> Iterator[str]:
-        head = ("HOST", "WORKER", "PLATFORM", "CORES", "JOBS", "HEARD OF", "PROJECT", "EXECUTABLES")
+        head = ("HOST", "WORKER", "PLATFORM", "CORES", "JOBS", "HEARD FROM", "PROJECT", "EXECUTABLES")
         cells = [
             (row.offer.hostname, row.offer.worker, row.offer.platform, f"{row.cores_used} of {row.offer.cores}", str(row.jobs),
              "lost" if row.is_lost else _ago(row.seen_s), row.offer.project or "",

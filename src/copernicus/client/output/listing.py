@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 from copernicus.client.output import text
 from copernicus.model.functions import Field, FunctionSchema, ModuleSchema
 from copernicus.wire import messages as m
+
+_ERROR = re.compile(r"\b(\w*Error|error|ERROR)\b")
 
 
 def place(reply: m.ListReply) -> Iterator[str]:
@@ -25,7 +28,7 @@ def place(reply: m.ListReply) -> Iterator[str]:
 def instances(rows: Sequence[m.InstanceRow], indent: str = "") -> list[str]:
     """Return a table of instances."""
     head = ("INSTANCE", "FUNCTION", "STATE", "INSIDE", "WHY")
-    return text.table(head, [(row.path, row.function, state(row), text.counts(row.below), _why(row)) for row in rows],
+    return text.table(head, [(row.path, row.function, state(row), text.counts(row.below), _brief(row)) for row in rows],
                       indent=indent)  # fmt: skip
 
 
@@ -34,8 +37,20 @@ def state(row: m.InstanceRow) -> str:
     return f"{row.state} (job {row.job} {row.job_state or ''}".rstrip() + ")" if row.job is not None else row.state
 
 
-def _why(row: m.InstanceRow) -> str:
-    return "\n".join(line for line in (row.why, row.note, f"warning: {row.warning}" if row.warning else "") if line)
+def _brief(row: m.InstanceRow) -> str:
+    """Reason, note and warning of one instance among many, in a line each."""
+    why = "" if row.state == "running" and row.below else row.why  # what runs inside stands beside it
+    return "\n".join(_gist(words) for words in (why, row.note, row.warning and f"warning: {row.warning}") if words)
+
+
+def _gist(words: str) -> str:
+    """The first line of `words`, with the last one in which a program speaks of an error; "…" when there is more."""
+    first, *rest = [line.strip() for line in words.splitlines() if line.strip()] or [""]
+    errors = [place for place, line in enumerate(rest) if _ERROR.search(line)]
+    if not errors:
+        return f"{first} …" if rest else first
+    said = rest[errors[-1]]
+    return f"{first} {said} {' '.join(rest[errors[-1] + 1 :][:1])}".rstrip() if said.endswith(":") else f"{first} {said}"
 
 
 def places(rows: Sequence[m.PlaceRow], indent: str = "") -> list[str]:
@@ -86,7 +101,9 @@ def status(reply: m.StatusReply) -> Iterator[str]:
         yield "In error inside:"
         yield from instances(inner)
     if reply.errors:
-        yield f"More about it: cpcc log {reply.errors[0].path}; when it is mended: cpcc clear-error {reply.errors[0].path}"
+        yield ""
+        yield f"More about it: cpcc log {reply.errors[0].path}"
+        yield f"When it is mended: cpcc clear-error {reply.errors[0].path}"
 
 
 def log(entries: Sequence[m.LogEntry]) -> Iterator[str]:
@@ -94,7 +111,7 @@ def log(entries: Sequence[m.LogEntry]) -> Iterator[str]:
     if not entries:
         yield "Nothing has happened yet."
     for entry in entries:
-        yield f"{text.moment(entry.time)}  {text.clean(entry.title)}"
+        yield from text.wrapped(f"{text.moment(entry.time)}  {text.clean(entry.title)}", text.columns(), "    ")
         yield from (f"    {line}" for line in text.clean(entry.text).splitlines())
 
 

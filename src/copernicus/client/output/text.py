@@ -1,75 +1,26 @@
-"""Answers for people: aligned tables, values, sizes, times, states."""
+"""Answers for people: values, sizes, times, counts; with the tables and the terminal's own matters at hand."""
 
 from __future__ import annotations
 
 import json
-import sys
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import click
-
+from copernicus.client.output.table import paint as paint
+from copernicus.client.output.table import table as table
 from copernicus.errors import WrongType
 from copernicus.model.types import decode, parse_type
 from copernicus.model.values import FileRef, Value
-from copernicus.program import clean as clean
+from copernicus.terminal import clean as clean
+from copernicus.terminal import columns as columns
+from copernicus.terminal import shown as shown
+from copernicus.terminal import width
+from copernicus.terminal import wrapped as wrapped
 
 ABSENT, HOLE = "absent", "-"
 LINE_WIDTH = 100
 STATE_ORDER = ("error", "running", "waiting", "held", "idle", "leased", "queued", "blocked", "done", "failed", "cancelled")
-STATE_COLOURS = {"error": "red", "failed": "red", "running": "green", "leased": "green", "waiting": "yellow", "held": "cyan"}
-
-
-def width(text: str) -> int:
-    """Return how many columns of a terminal `text` takes."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF") for char in text)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], right: str = "", indent: str = "") -> list[str]:
-    """Return lines of aligned columns; a column that is empty everywhere is left out.
-
-    `right` names the heads (separated by spaces) whose columns are numbers and stand to the right. Line breaks inside a
-    cell go on below it. States are coloured (terminals only: click takes the colours out elsewhere).
-    """
-    cells = [[clean(cell) for cell in row] for row in rows]
-    kept = [column for column in range(len(head)) if any(row[column] for row in cells)]
-    names = [head[column] for column in kept]
-    is_right = [name in right.split() for name in names]
-    lines = []
-    for row in cells:
-        parts = [row[column].splitlines() or [""] for column in kept]
-        lines += [[part[i] if i < len(part) else "" for part in parts] for i in range(max(map(len, parts), default=0))]
-    widths = [max(width(line[column]) for line in [names, *lines]) for column in range(len(kept))]
-    plain = [_padded(line, widths, is_right) for line in [names, *lines]] if cells else []
-    for line in plain[1:]:
-        for column, name in enumerate(names):
-            if name == "STATE":
-                state = line[column].rstrip()
-                line[column] = paint(state) + line[column][len(state) :]
-    return [(indent + "  ".join(line)).rstrip() for line in plain]
-
-
-def _padded(cells: Sequence[str], widths: Sequence[int], is_right: Sequence[bool]) -> list[str]:
-    padded = []
-    for cell, room, to_the_right in zip(cells, widths, is_right, strict=True):
-        gap = " " * (room - width(cell))
-        padded.append(gap + cell if to_the_right else cell + gap)
-    return padded
-
-
-def paint(state: str) -> str:
-    """Return a state in its colour (the text may go on after the state's name)."""
-    colour = STATE_COLOURS.get(state.split(" ")[0])
-    return click.style(state, fg=colour) if colour else state
-
-
-def shown(words: str) -> str:
-    """Return text of other people as it is for programs, and for a terminal with its control characters shown."""
-    return clean(words) if sys.stdout.isatty() else words
 
 
 def size(count: float) -> str:

@@ -27,7 +27,7 @@ UNITS_DAYS = {"": 1.0, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
 
 
 @click.command()
-@click.option("-o", "--output", type=File(), help="The file to write (default client.cnx).")
+@click.option("-o", "--output", type=File(), metavar="FILE", help="The file to write (default client.cnx).")
 @click.option(
     "--role", "-role", type=click.Choice(get_args(Role)), default="admin", help="What it may do (default admin: everything)."
 )
@@ -40,7 +40,7 @@ UNITS_DAYS = {"": 1.0, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
 def bundle(
     selected: Selected, output: Path | None, role: Role, user: str, projects: tuple[str, ...], expires: str | None
 ) -> None:
-    """Make a connection bundle, by which workers and clients reach this server."""
+    """Make a connection bundle, for a worker or client."""
     folder = selected.folder
     settings = server_settings.load(folder)
     places, keys = ServerPlaces(folder), KeyFolder(ServerPlaces(folder).keys)

@@ -17,6 +17,7 @@ from copernicus.config.running import holder
 from copernicus.config.settings import ServerSettings
 from copernicus.server.cli import Selected
 from copernicus.server.cli.bundle import address_of, move_owners_bundle, tell_moved
+from copernicus.terminal import columns, wrapped
 
 IN_BUNDLES = ("server_host", "server_fqdn", "client_secure_port", "server_secure_port")
 PATHS = ("run_dir", "log_dir")
@@ -61,7 +62,8 @@ def config_list(is_json: bool) -> None:
         click.echo(json.dumps([{"name": name, "default": default, "meaning": text} for name, default, text in rows]))
         return
     for name, default, text in rows:
-        click.echo(f"{name:<20} {shown(default):<12} {text}".rstrip())
+        line = f"{name:<20} {shown(default):<12} {text}".rstrip()
+        click.echo("\n".join(wrapped(line, columns(), " " * 34)))
 
 
 @click.command("config-values")

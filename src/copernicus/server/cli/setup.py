@@ -36,8 +36,12 @@ PORT = click.IntRange(1, 65535)
 
 
 @click.command()
-@click.option("--client-port", "-client-port", type=PORT, help="Port for cpcc and the web page (default 14807).")
-@click.option("--server-port", "-server-port", type=PORT, help="Port for workers, bundles and peers (default 13807).")
+@click.option(
+    "--client-port", "-client-port", type=PORT, metavar="PORT", help="Port for cpcc and the web page (default 14807)."
+)
+@click.option(
+    "--server-port", "-server-port", type=PORT, metavar="PORT", help="Port for workers, bundles and peers (default 13807)."
+)
 @click.option(
     "--listen", "-listen", type=Word(), metavar="ADDRESS|all", help="Address to listen on (default: this machine only)."
 )
@@ -219,4 +223,6 @@ def report(name: str, folder: Path, bundle: Path, settings: ServerSettings, owne
             f"It listens on this machine only. To open it: cpc-server {option}config server_host all, "
             f"then cpc-server {option}config server_fqdn NAME"
         )
+    else:
+        click.echo(f"Bundles say: {settings.public_host} (to change that: cpc-server {option}config server_fqdn NAME)")
     click.echo(f"Start it:    cpc-server {option}start")

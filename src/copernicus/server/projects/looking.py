@@ -143,7 +143,10 @@ class Looking:
         job = self._job(target)
         if job is not None:
             lines = [f"job {job.id} of {job.path} is {job.state}" + (f": {job.why}" if job.why else "")]
-            return lines + self._jobs.explain(job.id) + _last_lines(job)
+            if job.state != "failed":
+                lines += self._jobs.explain(job.id)
+            last = _last_lines(job)
+            return lines if set(last[1:]) <= set(job.why.splitlines()) else lines + last
         path = parse_path(target)
         instance = find_instance(self._network, path.names)
         if instance.id == ROOT:
@@ -155,9 +158,17 @@ class Looking:
         if instance.warning:
             lines.append(f"warning: {instance.warning}")
         lines += self._waits(instance)
-        for one in self._network.subtree(instance):
-            if one is not instance and own_error(self._network, one) and not is_retired(self._network, one):
-                lines.append(f"{self._network.path_of(one.id)} is in error: {own_error(self._network, one)}")
+        return lines + self._errors_inside(instance)
+
+    def _errors_inside(self, instance: Instance) -> list[str]:
+        """The errors of instances inside: the first as it is, of some more their first lines, of the rest the number."""
+        network = self._network
+        inside = (one for one in network.subtree(instance) if one is not instance and not is_retired(network, one))
+        found = [(network.path_of(one.id), error) for one in inside if (error := own_error(network, one))]
+        lines = [f"{path} is in error: {error}" for path, error in found[:1]]
+        lines += [f"{path} is in error: {error.splitlines()[0]}" for path, error in found[1:REASON_LIMIT]]
+        if len(found) > REASON_LIMIT:
+            lines.append(f"{len(found) - REASON_LIMIT} more are in error.")
         return lines
 
     def _waits(self, instance: Instance) -> list[str]:
