@@ -21,10 +21,11 @@ def worker(*programs: str, is_lost: bool = False) -> m.WorkersReply:
     return m.WorkersReply([m.WorkerRow(offer, 0, 0, 1.0, is_lost)])
 
 
-def rows(path: str, *states: str) -> m.ListReply:
-    """The answer that the jobs of a bag are in these states."""
-    jobs = [m.InstanceRow(f"{path}:run_{index}", "ensemble::run", state, "why not") for index, state in enumerate(states)]
-    return m.ListReply("instance", path, instances=[m.InstanceRow(path, "ensemble::map", "idle"), *jobs])
+def bag(path: str, *states: str) -> m.ListReply:
+    """The answer to a look at a bag whose jobs are in these states: from outside, and inside."""
+    jobs = [m.InstanceRow(f"{path}:jobs:run_{index}", "ensemble::run", one, "why not") for index, one in enumerate(states)]
+    below = {state: states.count(state) for state in set(states)}
+    return m.ListReply("instance", path, instances=[m.InstanceRow(f"{path}:jobs", "ensemble::map", "x", below=below), *jobs])
 
 
 def inputs(edits: list[e.Edit]) -> dict[str, Any]:
@@ -75,16 +76,23 @@ def test_a_program_that_nobody_offers_is_told_of(cpcc: Cpcc, answering: Answerin
 def test_waiting_ends_with_the_last_job_and_tells_of_failures(
     cpcc: Cpcc, answering: AnsweringServer, project: list[e.Edit]
 ) -> None:
-    replies = [rows("x:jobs", "idle", "running", "waiting"), rows("x:jobs", "idle", "error", "idle")]
-    answering.answers[m.ListRequest] = lambda request: replies.pop(0)
+    replies = [bag("x", "idle", "running", "waiting"), bag("x", "idle", "error", "idle")]
+    answering.answers[m.ListRequest] = lambda request: replies.pop(0) if len(replies) > 1 else replies[0]
+    plan = {"seed": [7, 8, 9], "names": ["T"], "values": [["a"], ["b"], ["c"]]}
+    answering.answers[m.GetRequest] = lambda request: m.GetReply(
+        request.path, "", [0.5, None, "nan"] if request.path == "x:out.numbers" else plan
+    )
     said = cpcc("run", "--n", "3", "--name", "x", "--wait", "--", "gmx")
     assert said.status == 1
     assert "x: 2 of 3 jobs done, 1 failed." in said.out
     assert "x:jobs:run_1: why not" in said.out
-    assert replies == []
-    answering.answers[m.ListRequest] = rows("x:jobs", "idle")
-    answer = json.loads(cpcc("run", "--name", "x", "--wait", "--json", "--", "gmx").out)
-    assert (answer["done"], answer["failures"]) == (1, {})
+    assert [line.split() for line in said.out.splitlines()[1:5]] == [
+        ["JOB", "T", "SEED", "STATE", "NUMBER"], ["0", "a", "7", "done", "0.5"], ["1", "b", "8", "error"],
+        ["2", "c", "9", "done", "nan"],
+    ]  # fmt: skip
+    answer = json.loads(cpcc("run", "--n", "3", "--name", "x", "--wait", "--json", "--", "gmx").out)
+    assert (answer["done"], answer["failed"]) == (2, 1)
+    assert answer["jobs"][1] == {"job": 1, "values": {"T": "b"}, "seed": 8, "state": "error", "why": "why not", "number": None}
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,10 @@ def test_a_sweep_is_every_combination_and_more_repeats_come_behind() -> None:
             lay_out.python(*wrong)  # type: ignore[misc]
 
 
-def test_the_table_has_a_line_for_each_job_done_or_not() -> None:
-    stdout = fake_file("stdout", "")
-    table = tabulate.python([5, 6, 7], [["a,b"], ["c"], ["d"]], ["x"], [0.1, None], [stdout, stdout]).table  # type: ignore[misc]
-    assert table == 'job,x,seed,is_done,number\n0,"a,b",5,yes,0.1\n1,c,6,yes,\n2,d,7,no,\n'
+def test_the_table_has_a_line_for_each_job() -> None:
+    stdouts = [fake_file("stdout", "")] * 3
+    table = tabulate.python([5, 6, 7], [["a,b"], ["c"], ["d"]], stdouts, ["x"], [0.1, None]).table  # type: ignore[misc]
+    assert table == 'job,x,seed,number\n0,"a,b",5,0.1\n1,c,6,\n2,d,7,\n'
 
 
 def test_reduce_has_all_files_side_by_side() -> None:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from copernicus.errors import NotAllowed, UnknownPath, UsageError
+from copernicus.errors import NotAllowed, UsageError
 from copernicus.model import edits as e
 from copernicus.model.values import FileRef, to_json
 
@@ -95,17 +95,29 @@ class BagSpec:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a bag is. `failures` maps the number of a job to its error."""
+    """How far a bag is: how many of its jobs are done, have failed, are in each state."""
 
     jobs: int
     done: int
-    failures: Mapping[int, str]
+    failed: int
     states: Mapping[str, int]
 
     @property
     def is_over(self) -> bool:
         """Whether every job is done or has failed."""
-        return self.done + len(self.failures) >= self.jobs
+        return self.done + self.failed >= self.jobs
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One job of a bag: what stood in its places, its state (`why` it is so), the number that was found in its output."""
+
+    job: int
+    values: Mapping[str, str]
+    seed: int
+    state: str
+    why: str = ""
+    number: float | None = None
 
 
 class Bag:
@@ -118,16 +130,10 @@ class Bag:
 
     def progress(self) -> Progress:
         """Ask the server how far it is."""
-        try:
-            rows = self.project.list(f"{self.name}:{JOBS}").instances[1:]
-        except UnknownPath:
-            self.project.list(self.name)  # is it the bag itself that is gone?
-            rows = []
-        states: dict[str, int] = {}
-        for row in rows:
-            states[row.state] = states.get(row.state, 0) + 1
-        failures = {_number(row): row.why for row in rows if row.state == "error"}
-        return Progress(self.jobs, states.get("idle", 0), failures, states)
+        parts = {row.path: row for row in self.project.list(self.name).instances}
+        scatter = parts.get(f"{self.name}:{JOBS}")
+        states = scatter.below if scatter is not None else {}
+        return Progress(self.jobs, states.get("idle", 0), states.get("error", 0), states)
 
     def wait(self, told: Callable[[Progress], None] = lambda progress: None) -> Progress:
         """Wait until every job is done or has failed; `told` hears of each change. The jobs do not need this to go on."""
@@ -141,6 +147,19 @@ class Bag:
                 return progress
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.2, POLL_S[1])
+
+    def rows(self) -> list[Ended]:
+        """Return all jobs in their order, whatever their state."""
+        listed = {_number(row): row for row in self.project.list(f"{self.name}:{JOBS}").instances[1:]}
+        plan: dict[str, Any] = self.project.get_reply(f"{self.name}:{JOBS}:in").value
+        numbers = self.project.get_reply(f"{self.name}:out.numbers").value or []
+        rows = []
+        for job, (seed, values) in enumerate(zip(plan["seed"], plan["values"], strict=True)):
+            row, number = listed.get(job), numbers[job] if job < len(numbers) else None
+            state, why = (row.state, row.why) if row else ("waiting", "")
+            places = dict(zip(plan.get("names", ()), values, strict=True))
+            rows.append(Ended(job, places, seed, state, why, None if number is None else float(number)))
+        return rows
 
 
 def run_bag(project: Project, command: Sequence[str], *, name: str = "", **settings: object) -> Bag:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,9 +12,9 @@ from copernicus.client.cli.context import Command, Context, pass_context
 from copernicus.program import Word
 
 if TYPE_CHECKING:
-    from copernicus.client.bags import Bag, BagSpec, Progress
+    from copernicus.client.bags import Bag, BagSpec, Ended, Progress
 
-SHOWN_FAILURES = 10
+SHOWN_FAILURES, SHOWN_JOBS = 10, 40
 _MANY = ("--in", "--out")
 
 
@@ -102,14 +102,10 @@ def run_command(
         return 0
     context.say(f"{bag.name}: {_jobs(bag.jobs)} of {spec.command[0]}. Ctrl-C ends the waiting, not the jobs.")
     progress = bag.wait(_teller(context))
-    context.show(
-        {
-            "instance": bag.name, "project": bag.project.name, "jobs": bag.jobs, "done": progress.done,
-            "failures": {str(number): why for number, why in progress.failures.items()},
-        },
-        lambda: _summary(bag, progress),
-    )  # fmt: skip
-    return 1 if progress.failures else 0
+    rows = bag.rows()
+    answer = {"instance": bag.name, "project": bag.project.name, "done": progress.done, "failed": progress.failed, "jobs": rows}
+    context.show(answer, lambda: _summary(bag, progress, rows))
+    return 1 if progress.failed else 0
 
 
 def _made(context: Context, spec: BagSpec, name: str) -> Bag:
@@ -137,7 +133,7 @@ def _made(context: Context, spec: BagSpec, name: str) -> Bag:
 def _how_to_follow(bag: Bag, spec: BagSpec) -> Iterator[str]:
     yield f"{bag.name}: {_jobs(bag.jobs)} of {spec.command[0]}."
     yield f"  how far they are   cpcc ls {bag.name}:jobs"
-    yield f"  what came out      cpcc get {bag.name}:out.table"
+    yield f"  what came out      cpcc get {bag.name}:out.table   (when all are done; before that: cpcc ls {bag.name}:out)"
     yield f"  what one printed   cpcc getf -f - {bag.name}:out.stdout[0]"
     if spec.outputs:
         yield f"  a file of one      cpcc getf {bag.name}:out.files[0][0]"
@@ -145,28 +141,37 @@ def _how_to_follow(bag: Bag, spec: BagSpec) -> Iterator[str]:
     yield f"  more of them       cpcc set {bag.name}:in.repeats {spec.repeats * 2}"
 
 
-def _teller(context: Context) -> Any:
+def _teller(context: Context) -> Callable[[Progress], None]:
     from copernicus.client.output import text
 
     def tell(progress: Progress) -> None:
         states = text.counts(progress.states) or "about to begin"
-        context.note(f"{progress.done + len(progress.failures)} of {progress.jobs} ended ({states})")
+        context.note(f"{progress.done + progress.failed} of {progress.jobs} ended ({states})")
 
     return tell if sys.stderr.isatty() else lambda progress: None
 
 
-def _summary(bag: Bag, progress: Progress) -> Iterator[str]:
+def _summary(bag: Bag, progress: Progress, rows: Sequence[Ended]) -> Iterator[str]:
     from copernicus.client.output import text
 
-    failed = f", {len(progress.failures)} failed" if progress.failures else ""
+    if len(rows) <= SHOWN_JOBS:
+        has_numbers = any(row.number is not None for row in rows)
+        head = ("JOB", *rows[0].values, "SEED", "STATE", *(["NUMBER"] if has_numbers else []))
+        cells = [
+            (str(row.job), *row.values.values(), str(row.seed), "done" if row.state == "idle" else row.state,
+             *(["" if row.number is None else repr(row.number)] if has_numbers else []))
+            for row in rows
+        ]  # fmt: skip
+        yield from text.table(head, cells)
+    failed = f", {progress.failed} failed" if progress.failed else ""
     yield f"{bag.name}: {progress.done} of {_jobs(progress.jobs)} done{failed}."
-    for number, why in list(progress.failures.items())[:SHOWN_FAILURES]:
-        yield f"  {bag.name}:jobs:run_{number}: {text.clean(why)}"
-    if len(progress.failures) > SHOWN_FAILURES:
-        yield f"  and {len(progress.failures) - SHOWN_FAILURES} more: cpcc ls {bag.name}:jobs"
-    if progress.failures:
-        yield f"Again with: cpcc clear-error {bag.name}"
-    yield f"What came out: cpcc get {bag.name}:out.table"
+    for row in [row for row in rows if row.state == "error"][:SHOWN_FAILURES]:
+        yield f"  {bag.name}:jobs:run_{row.job}: {text.clean(row.why)}"
+    if progress.failed > SHOWN_FAILURES:
+        yield f"  and {progress.failed - SHOWN_FAILURES} more: cpcc ls {bag.name}:jobs"
+    if progress.failed:
+        yield f"Try these again: cpcc clear-error {bag.name}"
+    yield f"What came out: cpcc ls {bag.name}:out"
 
 
 def _jobs(count: int) -> str:

@@ -163,18 +163,20 @@ class Table:
 def tabulate(
     seeds: Sequence[int],
     values: Sequence[Sequence[str]],
+    stdouts: Sequence[File],
     parameters: Sequence[str] = (),
     numbers: Sequence[float | None] = (),
-    stdouts: Sequence[File | None] = (),
 ) -> Table:
-    """What went in and what came out, job by job; filled as the jobs end."""
+    """What went in and what came out, job by job.
+
+    `stdouts` is there only to be waited for: a table for each job that ends would be written as often as there are jobs.
+    """
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(["job", *parameters, "seed", "is_done", "number"])
-    for index, (seed, row) in enumerate(zip(seeds, values, strict=True)):
-        is_done = index < len(stdouts) and stdouts[index] is not None
+    lines.writerow(["job", *parameters, "seed", "number"])
+    for index, (seed, row, _) in enumerate(zip(seeds, values, stdouts, strict=True)):
         found = numbers[index] if index < len(numbers) else None
-        lines.writerow([index, *row, seed, "yes" if is_done else "no", "" if found is None else repr(found)])
+        lines.writerow([index, *row, seed, "" if found is None else repr(found)])
     return Table(text.getvalue())
 
 
@@ -183,7 +185,7 @@ class Swept:
     """What a sweep brings, in the order of its jobs, with gaps until they are done.
 
     Attributes:
-        table: comma-separated values: parameters, seed, number of each job
+        table: comma-separated values: parameters, seed, number of each job; there when all jobs are done
         numbers: what `extract` found
         stdout: what the jobs printed
         files: what `outputs` asks for
@@ -224,5 +226,5 @@ def sweep(
         command=command, index=plan.index, seed=plan.seed, names=parameters, values=plan.values, files=files,
         outputs=outputs, extract=extract, cores=cores, priority=priority,
     )  # fmt: skip
-    listed = tabulate(plan.seed, plan.values, parameters, jobs.number, jobs.stdout)
+    listed = tabulate(plan.seed, plan.values, jobs.stdout, parameters, jobs.number)
     return Swept(listed.table, jobs.number, jobs.stdout, jobs.files)
