@@ -102,7 +102,9 @@ def status_command(context: Context, name: str) -> None:
 def why_command(context: Context, target: str) -> None:
     """Say why an instance or a job does not run, why it failed, or why it is run again."""
     found = context.project.why(target)
-    context.show(found, lambda: [text.clean(line) for line in found] or ["There is nothing to say about it."])
+    context.show(
+        found, lambda: [line for words in found for line in text.fitting(words)] or ["There is nothing to say about it."]
+    )
 
 
 @command("log")

@@ -70,9 +70,9 @@ def _instance(itself: m.InstanceRow, children: Sequence[m.InstanceRow], rows: Se
     yield f"{itself.path}  {itself.function}  {text.paint(state(itself))}"
     for title, line in (("why", itself.why), ("note", itself.note), ("warning", itself.warning)):
         if line:
-            first, *rest = text.clean(line).splitlines()
-            yield f"  {title}: {first}"
-            yield from (f"  {' ' * len(title)}  {more}" for more in rest)
+            first, *rest = text.fitting(line, " " * len(f"  {title}: "))
+            yield f"  {title}: {first.lstrip()}"
+            yield from rest
     if itself.since is not None:
         yield f"  since: {text.moment(itself.since)}"
     if itself.below:

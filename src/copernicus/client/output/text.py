@@ -23,6 +23,11 @@ LINE_WIDTH = 100
 STATE_ORDER = ("error", "running", "waiting", "held", "idle", "leased", "queued", "blocked", "done", "failed", "cancelled")
 
 
+def fitting(words: str, indent: str = "") -> list[str]:
+    """Return the lines of text that came from programs or other people, as a terminal can show them."""
+    return [piece for line in clean(words).splitlines() for piece in wrapped(indent + line, columns())]
+
+
 def size(count: float) -> str:
     """Return a number of bytes in the largest fitting unit ("1.2 MB")."""
     if count < 1000:
