@@ -73,6 +73,15 @@ def outside(call: Call[Mean, Progress], n: int) -> None:
     call.out.values = [float(sum(ELSEWHERE))]
 
 
+def forgetful(call: Call[Mean, Progress], n: int) -> None:
+    """Right as long as one instance alone lives in one process: its memory is made anew with its first call."""
+    if not call.children(draw):
+        ELSEWHERE.clear()
+    start(call, n)
+    ELSEWHERE.extend(int(child.name[5:]) for child in call.ended(draw) if int(child.name[5:]) not in ELSEWHERE)
+    call.out.values = [float(number) for number in sorted(ELSEWHERE)]
+
+
 def twice_counted(call: Call[Mean, Progress], n: int) -> None:
     start(call, n)
     call.out.values += [child.out.value for child in call.ended(draw)]
@@ -136,6 +145,7 @@ def test_a_controller_that_looks_at_what_is_keeps_all_rules(rule: str) -> None:
         (counting, c.NOTHING, "'calls': 1} became"),
         (outside, c.MEMORY, "asked again after the others"),
         (outside, c.RESTART, "outputs"),
+        (forgetful, c.RESTART, "outputs"),
         (twice_counted, c.AGAIN, "draw_0 ended again"),
         (trusting, c.FAILS, "RuntimeError: nobody said that this can happen"),
         (fixed, c.INPUTS, "IndexError: n became smaller"),

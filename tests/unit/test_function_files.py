@@ -10,6 +10,7 @@ from copernicus.errors import ModuleError
 from copernicus.model.functions import Field
 from copernicus.model.jobs import Output, Rule, StagedFile
 from copernicus.model.values import FileRef
+from copernicus.plugin.evaluation import describe
 from copernicus.plugin.files import File
 from copernicus.plugin.function_files import declare_functions
 from copernicus.plugin.functions import Job, file, files, number
@@ -79,6 +80,14 @@ def test_inputs_fill_whole_arguments() -> None:
     with_all = call_command(command, tpr, ndx=index, verbose=True, steps=10, seed=0)
     assert with_all.argv == ("-s", "tpr.tpr", "-n", "ndx.ndx", "-v", "--seed=0", "{x}", "-nsteps", "10")
     assert with_all.environment == {"THREADS": "0"}
+
+
+def test_zero_is_a_number_and_a_hole_is_nothing() -> None:
+    text = '[f]\nrun = "x"\nargv = [["-n", "{n}"], ["-m", "{many...}"]]\nin = { n = "int? = 7", many = "float?[]?" }\n'
+    command = declared(text).functions["f"]
+    assert call_command(command, n=0, many=[1.5, None, 0.0]).argv == ("-n", "0", "-m", "1.5", "0.0")
+    assert describe(command, {}).argv == ("-n", "7")
+    assert describe(command, {"many": []}).argv == ("-n", "7")
 
 
 def test_the_rest_of_a_job_has_the_names_of_job() -> None:

@@ -84,6 +84,7 @@ class _Contract(Generic[R]):
     def _call(self, instance: FakeInstance[R]) -> FakeInstance[R]:
         """Make one call, with what each rule wants to see at every call; return the instance that goes on."""
         if self._rule == RESTART and self._does_restart:
+            self._new().call()  # what is left in the process is another instance's now
             instance = instance.restarted()
         request = instance.request()
         try:
