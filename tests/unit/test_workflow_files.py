@@ -5,61 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.unit.workflow_rig import ADDMUL_XML, WorkflowRig, network_of
+from tests.unit.workflow_rig import ADDMUL_XML, ADDMUL_YAML, WorkflowRig, network_of
 
 from copernicus.errors import CopernicusError
 from copernicus.model import edits as e
-
-ADDMUL_YAML = """
-copernicus: 1
-imports: [t]
-functions:
-  twice:                       # made of the function that stands below
-    inputs: {x: float}
-    outputs: {y: float}
-    instances:
-      sum: {function: addmul, in: {c: 2}}
-      zero: {function: "t::add", in: {a: 0, b: 0.0}}
-    connections:
-      sum:in.a: self:in.x
-      sum:in.b: zero:out.c
-      self:out.y: sum:out.q
-  addmul:
-    help: q = (a + b) · c
-    inputs:
-      a: float
-      b: {type: float, help: Another summand.}
-      c: float
-    outputs:
-      q: float
-    instances:
-      add: t::add
-      mul: t::mul
-    connections:
-      add:in.a: self:in.a
-      add:in.b: self:in.b
-      mul:in.a: add:out.c
-      mul:in.b: self:in.c
-      self:out.q: mul:out.c
-instances:
-  addmul:
-    function: addmul
-    in: {a: 3, b: 4, c: 5.}
-  more: {function: "t::add", in: {b: 6}}
-  double: twice
-  keep:
-    function: t::keep
-    in:
-      s: on
-      d: conf.gro
-      fs: [1, null, .inf]
-      r: {s: "null", n: [1, 2]}
-connections:
-  more:in.a: addmul:out.q
-  double:in.x: more:out.c
-  keep:in.fs[1]: double:out.y
-  keep:in.r.x: double:out.y
-"""
 
 
 def test_the_original_s_network_computes_and_follows() -> None:

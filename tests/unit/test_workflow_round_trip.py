@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from tests.unit.drawn_values import texts, values_of
-from tests.unit.workflow_rig import ANY, WorkflowRig, network_of
+from tests.unit.workflow_rig import ADDMUL_XML, ADDMUL_YAML, ANY, WorkflowRig, network_of
 
 from copernicus.dataflow import tree
 from copernicus.dataflow.paths import parse_path
@@ -142,6 +143,37 @@ def test_a_network_comes_back_as_it_went(seed: int, pools: dict[str, list[Any]],
     assert again.export().text == text
     for kind, count in maker.done.items():
         event(kind, payload=count)
+
+
+WORDS = {text: re.split(r"([\w.:+-]+)", text) for text in (ADDMUL_XML, ADDMUL_YAML)}
+SNIPPETS = (
+    "", "<", "&", '"', ":", "-", "[", "}", "#", "*", "!", "|", "\n", "\0", "\ud7ff", "self", "self:in.a", "in.", "x[+]", "a[1]",
+    "null", "1e999", "٣", "<controller/>", " ", "add:in.a", "mul:out.c", "addmul:out.q", "string", "float?[]", "controller",
+    "t::keep", "function",
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.sampled_from([ADDMUL_XML, ADDMUL_YAML]),
+    st.lists(st.tuples(st.integers(0, 400), st.one_of(st.integers(0, 400), st.sampled_from(SNIPPETS))), min_size=1, max_size=3),
+)
+def test_a_damaged_file_is_read_or_refused_whole(text: str, damages: list[tuple[int, int | str]]) -> None:
+    """Words of a file replaced by others of it, or by what has a meaning of its own."""
+    words = list(WORDS[text])
+    count = len(words) // 2
+    for place, other in damages:
+        words[place % count * 2 + 1] = words[other % count * 2 + 1] if isinstance(other, int) else other
+    rig = WorkflowRig()
+    refusal = rig.refusal("".join(words), "net")
+    event(f"{text[:5]}: {type(refusal).__name__}")
+    if refusal is not None:
+        assert str(refusal).startswith("net")
+        assert network_of(rig.network) == network_of(WorkflowRig().network)
+    else:
+        again = WorkflowRig()
+        again.upload(rig.export().text, "again")
+        assert network_of(again.network) == network_of(rig.network)
 
 
 def test_what_a_controller_made_is_left_out_and_said() -> None:

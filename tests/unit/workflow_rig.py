@@ -9,6 +9,7 @@ from tests.unit.rig import MODULE, Rig
 
 from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.network import ROOT, Network
+from copernicus.errors import CopernicusError
 from copernicus.model.functions import Field, FunctionSchema, ModuleSchema
 from copernicus.server.projects.workflows.declarations import read_workflow
 from copernicus.server.projects.workflows.export import Exported, export
@@ -54,6 +55,58 @@ ADDMUL_XML = """<?xml version="1.0"?>
 """
 
 
+ADDMUL_YAML = """
+copernicus: 1
+imports: [t]
+functions:
+  twice:                       # made of the function that stands below
+    inputs: {x: float}
+    outputs: {y: float}
+    instances:
+      sum: {function: addmul, in: {c: 2}}
+      zero: {function: "t::add", in: {a: 0, b: 0.0}}
+    connections:
+      sum:in.a: self:in.x
+      sum:in.b: zero:out.c
+      self:out.y: sum:out.q
+  addmul:
+    help: q = (a + b) · c
+    inputs:
+      a: float
+      b: {type: float, help: Another summand.}
+      c: float
+    outputs:
+      q: float
+    instances:
+      add: t::add
+      mul: t::mul
+    connections:
+      add:in.a: self:in.a
+      add:in.b: self:in.b
+      mul:in.a: add:out.c
+      mul:in.b: self:in.c
+      self:out.q: mul:out.c
+instances:
+  addmul:
+    function: addmul
+    in: {a: 3, b: 4, c: 5.}
+  more: {function: "t::add", in: {b: 6}}
+  double: twice
+  keep:
+    function: t::keep
+    in:
+      s: on
+      d: conf.gro
+      fs: [1, null, .inf]
+      r: {s: "null", n: [1, 2]}
+connections:
+  more:in.a: addmul:out.q
+  double:in.x: more:out.c
+  keep:in.fs[1]: double:out.y
+  keep:in.r.x: double:out.y
+"""
+
+
 class WorkflowRig(Rig):
     """A rig with a module that has every type."""
 
@@ -74,6 +127,14 @@ class WorkflowRig(Rig):
         spots = tuple(str(step.spot) for step in steps)
         self.step(engine.EditsRequested([step.edit for step in steps], "ada", False, spots))
         return list(files.needs)
+
+    def refusal(self, text: str, name: str) -> CopernicusError | None:
+        """Apply a workflow file; return why it was refused, or None."""
+        try:
+            self.upload(text, name)
+        except CopernicusError as error:
+            return error
+        return None
 
     def export(self) -> Exported:
         return export(self.network, "project x")
