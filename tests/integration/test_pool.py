@@ -150,6 +150,8 @@ def test_calls_in_flight_are_answered_whatever_the_others_do(folder: Path) -> No
         assert "functions.py:" in answers[60].error
         assert "in leave" in answers[60].error
         assert "expected int, got 'text'" in answers[100].error
+        assert "functions.py:47: trouble::wrong" in answers[100].error
+        assert "contextlib" not in answers[100].error
         assert "trouble::missing" in answers[140].error
 
     with_pool(folder, ask)

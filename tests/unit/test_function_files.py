@@ -90,6 +90,12 @@ def test_zero_is_a_number_and_a_hole_is_nothing() -> None:
     assert describe(command, {"many": []}).argv == ("-n", "7")
 
 
+def test_a_job_that_cannot_be_is_refused_with_file_and_line_too() -> None:
+    command = declared('\n[f]\nrun = "x"\ncores = "{n}"\nin = { n = "int" }\n').functions["f"]
+    with pytest.raises(ModuleError, match=r"^functions.toml:2: mine::f: cores=\(0, 0\) is no number of cores"):
+        call_command(command, n=0)
+
+
 def test_the_rest_of_a_job_has_the_names_of_job() -> None:
     job = call_command(declared().functions["simulate"], fake_file("run.tpr", "a"), steps=10)
     resources = job.resources

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from copernicus.dataflow.calls import (
@@ -15,12 +16,12 @@ from copernicus.dataflow.calls import (
     PureCall,
 )
 from copernicus.dataflow.calls import Call as Request
-from copernicus.errors import ModuleError
+from copernicus.errors import ModuleError, WrongType
 from copernicus.model.jobs import JobDescription
 from copernicus.plugin.controller import Call, CallFailed, known_functions
 from copernicus.plugin.jobs import Job
 from copernicus.plugin.module import Function
-from copernicus.plugin.places import explain
+from copernicus.plugin.places import explain, refuse
 
 Functions = Mapping[str, Function[..., Any]]
 
@@ -63,7 +64,8 @@ def describe(function: Function[..., Any], inputs: Mapping[str, Any]) -> JobDesc
     job = _python(function, "command")(**function.signature.load_inputs(inputs))
     if not isinstance(job, Job):
         raise ModuleError(f"{function.name} returned {job!r} instead of a Job.")
-    return job.describe(function.signature.out)
+    with _said_by(function):
+        return job.describe(function.signature.out)
 
 
 def compute(function: Function[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,7 +74,8 @@ def compute(function: Function[..., Any], inputs: Mapping[str, Any]) -> dict[str
     out = function.signature.out
     if not out.is_record(result):
         raise ModuleError(f"{function.name} returned {result!r} instead of {out.record_name}.")
-    outputs: dict[str, Any] = out.dump(result, "")
+    with _said_by(function):
+        outputs: dict[str, Any] = out.dump(result, "")
     return outputs
 
 
@@ -89,7 +92,17 @@ def control(functions: Functions, function: Function[..., Any], request: Control
         _python(function, "controller")(call, **function.signature.load_inputs(request.inputs))
     finally:
         known_functions.reset(token)
-    return call.answer()
+    with _said_by(function):
+        return call.answer()
+
+
+@contextmanager
+def _said_by(function: Function[..., Any]) -> Iterator[None]:
+    """Put the function's file and line before what the kit finds wrong with its result."""
+    try:
+        yield
+    except (ModuleError, WrongType) as error:
+        raise refuse(function.signature.where, f"{function.name}: {error.message}", error.hint) from None
 
 
 def _python(function: Function[..., Any], kind: str) -> Any:

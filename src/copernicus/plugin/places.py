@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from collections.abc import Callable
@@ -58,4 +59,4 @@ def _frames(trace: TracebackType | None) -> list[str]:
 
 
 def _is_machinery(filename: str) -> bool:
-    return filename.startswith((_KIT, "<frozen ")) or "/importlib/" in filename
+    return filename.startswith((_KIT, "<frozen ", contextlib.__file__)) or "/importlib/" in filename
