@@ -12,6 +12,7 @@ from copernicus.errors import BundleNotFound, UsageError
 
 DEFAULT_NAME = "_default"
 BUNDLE_NAME = "client.cnx"
+AUTHORITY_NAME = "ca.pem"
 
 
 def settings_home(environment: Mapping[str, str] = os.environ) -> Path:

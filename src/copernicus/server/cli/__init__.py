@@ -9,7 +9,6 @@ from typing import NoReturn
 
 import click
 
-from copernicus import __version__
 from copernicus.config.places import DEFAULT_NAME, host_name, server_folder
 from copernicus.program import Word, run
 
@@ -72,6 +71,8 @@ def cli(context: click.Context, name: str | None, debug: bool) -> None:
 @cli.command()
 def version() -> None:
     """Print the version."""
+    from copernicus import __version__
+
     click.echo(f"Copernicus {__version__}")
 
 

@@ -17,17 +17,14 @@ import click
 import psutil
 
 from copernicus.config import settings as server_settings
-from copernicus.config.files import check_private, make_private_folder
-from copernicus.config.places import ServerPlaces
+from copernicus.config.files import check_private, make_private_folder, read_private
+from copernicus.config.places import AUTHORITY_NAME, ServerPlaces
 from copernicus.config.running import holder
 from copernicus.config.settings import ServerSettings
 from copernicus.errors import CopernicusError, Refused, SettingsError, Unavailable, Unreachable
 from copernicus.net.first_contact import fetch_authority
-from copernicus.net.keys import KeyFolder
 from copernicus.net.tls import fingerprint
 from copernicus.server.cli import Selected
-from copernicus.server.cli.bundle import address_of, move_owners_bundle, tell_moved
-from copernicus.server.cli.setup import checked_project_dir
 
 START_S, STOP_S, STEP_S = 60.0, 60.0, 0.02
 TAIL_LINES = 15
@@ -40,6 +37,8 @@ NOT_RUNNING = 3  # the exit status of `status`, as system services have it
 @click.pass_obj
 def start(selected: Selected, is_dev: bool) -> None:
     """Start the server in the background."""
+    from copernicus.server.cli.bundle import address_of, move_owners_bundle, tell_moved
+
     folder = selected.folder
     settings = server_settings.load(folder)
     check_ready(folder, settings)
@@ -49,7 +48,7 @@ def start(selected: Selected, is_dev: bool) -> None:
         os.environ.setdefault("CPC_MODE", "debug")
         os.execv(sys.executable, command)  # noqa: S606 - no shell; the server takes this process over
     log = log_file(folder, settings)
-    own = fingerprint(KeyFolder(ServerPlaces(folder).keys).authority())
+    own = own_fingerprint(folder)
     process = spawn(command, log)
     try:
         wait_until_it_answers(process, folder, settings, own, log)
@@ -101,7 +100,7 @@ def status(selected: Selected, is_json: bool) -> None:
     """Say whether the server is running. Exit status: 0 it is, 3 it is not."""
     folder = selected.folder
     settings = server_settings.load(folder)
-    own = fingerprint(KeyFolder(ServerPlaces(folder).keys).authority())
+    own = own_fingerprint(folder)
     running = holder(folder)
     is_answering = running is not None and answers(settings, own)
     if is_json:
@@ -121,6 +120,11 @@ def status(selected: Selected, is_json: bool) -> None:
     sys.exit(0 if running is not None else NOT_RUNNING)
 
 
+def own_fingerprint(folder: Path) -> str:
+    """Return the fingerprint of the server in `folder`; raise `SettingsError`."""
+    return fingerprint(read_private(ServerPlaces(folder).keys / AUTHORITY_NAME, "The server's CA certificate").decode())
+
+
 def report(settings: ServerSettings, own: str) -> None:
     """Print address, ports and fingerprint."""
     where = "all addresses" if settings.listen_host is None else settings.listen_host
@@ -131,6 +135,9 @@ def report(settings: ServerSettings, own: str) -> None:
 
 def check_ready(folder: Path, settings: ServerSettings) -> None:
     """Raise what would keep the server from running, before it is started."""
+    from copernicus.net.keys import KeyFolder
+    from copernicus.server.cli.setup import checked_project_dir
+
     running = holder(folder)
     if running is not None:
         raise Refused(f"The server is running already (process {running.pid}).", "See: cpc-server status")

@@ -16,7 +16,6 @@ from copernicus.config import settings as server_settings
 from copernicus.config.running import holder
 from copernicus.config.settings import ServerSettings
 from copernicus.server.cli import Selected
-from copernicus.server.cli.bundle import address_of, move_owners_bundle, tell_moved
 from copernicus.terminal import columns, wrapped
 
 IN_BUNDLES = ("server_host", "server_fqdn", "client_secure_port", "server_secure_port")
@@ -38,6 +37,8 @@ def config(selected: Selected, param: str, value: str) -> None:
     if is_running:
         click.echo("The server is running: it will know after cpc-server stop and start.")
     if param in IN_BUNDLES:
+        from copernicus.server.cli.bundle import address_of, move_owners_bundle, tell_moved
+
         if not is_running:
             tell_moved(move_owners_bundle(folder, address_of(server_settings.load(folder), selected.label)))
         click.echo("Bundles given to others still say the old address. New ones: cpc-server bundle")
