@@ -52,11 +52,11 @@ def run(
     A failure is one line on stderr and a status that is not 0; a traceback comes only when `is_debug` says so.
     """
     try:
-        status = command.main(list(words), name, standalone_mode=False, obj=context)
-        sys.stdout.flush()
+        status = _status_of(command, words, name, context)
+        if sys.stdout is not None:  # somebody may have closed it
+            sys.stdout.flush()
     except BrokenPipeError:
-        # Nobody reads any more; what is still buffered shall not complain at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # nobody reads any more
         return FAILURE_STATUS
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED_STATUS
@@ -68,11 +68,28 @@ def run(
             import traceback
 
             traceback.print_exception(error)
+        if isinstance(error, OSError):
+            _drop_output()
         message, status = told(error, name)
         first, *rest = [piece for line in f"{MARK} {clean(message)}".splitlines() for piece in _fitting(line)]
         click.echo("\n".join([click.style(MARK, fg="red") + first.removeprefix(MARK), *rest]), err=True)
         return status
     return status if isinstance(status, int) else 0
+
+
+def _drop_output() -> None:
+    """What is still buffered and cannot be written shall not complain once more at the end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _status_of(command: click.Command, words: Sequence[str], name: str, context: object) -> object:
+    try:
+        return command.main(list(words), name, standalone_mode=False, obj=context)
+    except SystemExit as end:
+        return end.code
 
 
 def told(error: Exception, name: str) -> tuple[str, int]:

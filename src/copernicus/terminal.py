@@ -14,7 +14,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def columns(stream: TextIO | None = None) -> int | None:
     """Return the width of the terminal that `stream` (default: stdout) is; None when it is none, and lines are not wrapped."""
     stream = stream or sys.stdout
-    if not stream.isatty():
+    if stream is None or not stream.isatty():  # a program may be started with its streams closed
         return None
     try:
         return max(NARROWEST, int(os.environ.get("COLUMNS") or os.get_terminal_size(stream.fileno()).columns))
@@ -60,4 +60,4 @@ def clean(words: str) -> str:
 
 def shown(words: str) -> str:
     """Return text of other people as it is for programs, and for a terminal with its control characters shown."""
-    return clean(words) if sys.stdout.isatty() else words
+    return clean(words) if columns() is not None else words

@@ -133,12 +133,6 @@ def test_help_loads_no_more_than_it_needs(tmp_path: Path) -> None:
         assert done.stderr.strip() == loaded
 
 
-def test_a_reader_who_leaves_is_no_failure_to_complain_about() -> None:
-    line = f"{sys.executable} -c 'from copernicus.client.cli import main; main()' -h | head -c 1"
-    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stderr == ""
-
-
 def test_completion_finds_commands() -> None:
     done = program(_CPCC_COMPLETE="bash_complete", COMP_WORDS="cpcc transa", COMP_CWORD="1")
     assert "transact" in done.stdout
@@ -148,3 +142,15 @@ def test_completion_finds_commands() -> None:
 def test_unavailable_is_told_as_it_is(cpcc: Cpcc, answering: AnsweringServer) -> None:
     answering.answers[m.ProjectsRequest] = Unavailable("The server stops.", "Try again.")
     assert cpcc("p") == Said(1, "", "ERROR: The server stops. Try again.\n")
+
+
+@pytest.mark.parametrize("name", ["cpcc", "cpc-server", "cpc-worker"])
+def test_output_that_nobody_takes_is_no_traceback(name: str) -> None:
+    module = {"cpcc": "client", "cpc-server": "server", "cpc-worker": "worker"}[name]
+    line = f"{sys.executable} -c 'from copernicus.{module}.cli import main; main()' -h"
+    full = subprocess.run(["sh", "-c", f"{line} > /dev/full"], capture_output=True, text=True, timeout=60, check=False)
+    assert (full.returncode, full.stderr) == (1, "ERROR: No space left on device.\n")
+    closed = subprocess.run(["sh", "-c", f"{line} >&-"], capture_output=True, text=True, timeout=60, check=False)
+    assert (closed.returncode, closed.stderr) == (0, "")
+    reader = subprocess.run(["sh", "-c", f"{line} | head -c 1"], capture_output=True, text=True, timeout=60, check=True)
+    assert reader.stderr == ""

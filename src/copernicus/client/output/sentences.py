@@ -70,4 +70,6 @@ def _chosen(path: str, told: str) -> str:
 
 def _short(text: str) -> str:
     shown = clean(text).replace("\n", "\\n")
+    if not shown:
+        return "the empty text"
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"
