@@ -99,6 +99,20 @@ def test_jobs_that_stay_where_they_began_are_not_taken_for_converged() -> None:
     assert found.degrees == 7
 
 
+def test_jobs_that_differ_by_a_little_that_time_does_not_heal_are_noticed() -> None:
+    """Each job wanders, about a place of its own: the correlation within it seems to decay, and does not tell."""
+    spread, noise, jobs = 0.3, 1.0, 24
+    exact = math.sqrt((spread**2 + noise**2 / 64) / jobs)
+    ratios = []
+    for seed in range(60):
+        chance = random.Random(seed)
+        places = [chance.gauss(0, spread) for _ in range(jobs)]
+        found = estimate_mean([[chance.gauss(place, noise) for _ in range(64)] for place in places])
+        assert found is not None
+        ratios.append(found.error / exact)
+    assert sum(ratios) / len(ratios) == pytest.approx(1, abs=0.1)
+
+
 def test_there_is_no_error_where_there_is_nothing_to_tell_it_from() -> None:
     assert estimate_mean([]) is None
     assert estimate_mean([[1.0]]) is None

@@ -79,8 +79,8 @@ def test_over_200_seeds_the_interval_holds_the_truth_and_the_cost_is_that_of_the
 
 def test_with_many_jobs_each_single_cost_is_within_20_percent_of_theory() -> None:
     """One number for each job: theory says variance / error²."""
-    costs = [run_to_the_end(new_instance(error=0.05, seed=seed), print_one).n / 400 for seed in range(40)]
-    assert sum(abs(cost - 1) <= 0.2 for cost in costs) >= 36
+    costs = [run_to_the_end(new_instance(error=0.05, seed=seed), print_one).n / 400 for seed in range(20)]
+    assert sum(abs(cost - 1) <= 0.2 for cost in costs) >= 18
 
 
 def test_it_looks_only_when_a_whole_batch_has_ended() -> None:
