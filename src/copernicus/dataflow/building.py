@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from copernicus.dataflow import facts as f
@@ -139,9 +140,19 @@ def connect(tx: Transaction, source: Place, destination: Place) -> None:
 
 
 def _refuse_circle(tx: Transaction, source: Place, destination: Place) -> None:
+    """Refuse when `source` shows something of `destination`: searched from both, until one side has come to its end.
+
+    A network is often connected from one end to the other, so one of the two is near an end: cost does not grow with it.
+    """
     network, seen, stack = tx.network, set(), [destination]
+    before: set[int] = set()
+    upstream: Iterator[int] | None = _instances_before(tx, source.instance, before)
     while stack:
         place = stack.pop()
+        if upstream is not None and next(upstream, None) is None:
+            if destination.instance not in before:
+                return
+            upstream = None  # whole instances are too coarse to tell; the other side can
         if place in seen:
             continue
         seen.add(place)
@@ -155,6 +166,27 @@ def _refuse_circle(tx: Transaction, source: Place, destination: Place) -> None:
         instance = network.instances[place.instance]
         if place.side == "in" and instance.is_evaluated:
             stack.extend(Place(instance.id, "out", (field.name,)) for field in instance.function.outputs)
+
+
+def _instances_before(tx: Transaction, id: int, seen: set[int]) -> Iterator[int]:
+    """All instances on which anything of an instance may depend, itself included, in small steps; `seen` collects them."""
+    stack = [id]
+    while stack:
+        instance = tx.network.instances[stack.pop()]
+        if instance.id in seen:
+            continue
+        seen.add(instance.id)
+        for links in instance.links.values():
+            for place in links.values():
+                stack.append(place.instance)
+                yield instance.id
+        if instance.index is not None:
+            stack.append(instance.parent)
+        if instance.function.kind == "scatter":
+            for child in instance.children.values():
+                stack.append(child)
+                yield instance.id
+        yield instance.id
 
 
 def disconnect(tx: Transaction, place: Place) -> None:
