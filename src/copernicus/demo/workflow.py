@@ -13,6 +13,7 @@ from copernicus.errors import CopernicusError
 
 PROJECT = "demo"
 INSTANCE = "msm"
+LAG_FRAMES = 5  # 1 ps: the timescales are flat from there on, and a shorter lag connects rare states sooner
 PICTURES = {
     "free_energy.png": "free-energy surface over φ and ψ",
     "timescales.png": "implied timescales against the lag",
@@ -69,6 +70,7 @@ def create_project(client: Client, size: Size, folder: Path) -> Project:
         "recluster": size.recluster_ns,
         "segment_ns": size.segment_ns,
         "num_sim": size.num_sim,
+        "lag_time": LAG_FRAMES,
         "samples": size.samples,
     }
     project = client.start_project(PROJECT)

@@ -88,7 +88,7 @@ def adaptive(
     failed = [sim for sim in sims if sim.error]
     out.simulated_ns = round(sum(sim.out.length_ps for sim in done) / PS_PER_NS, 9)
 
-    models = list(call.children(build_msm).values())
+    models = sorted(call.children(build_msm).values(), key=lambda built: number_of(built.name))
     for number, built in enumerate(models, start=1):
         if built.is_done:
             record_model(out, state, number, built.out.model)
@@ -176,6 +176,11 @@ def chain_and_part(name: str) -> tuple[int, int]:
     """Return 3 and 1 for the name sim_3_1."""
     _, chain, part = name.split("_")
     return int(chain), int(part)
+
+
+def number_of(name: str) -> int:
+    """Return 3 for the name build_3."""
+    return int(name.split("_")[1])
 
 
 def collect(out: Adaptive, state: Progress, done: Sequence[Child[Simulated]]) -> None:

@@ -44,8 +44,11 @@ class Analysis:
         return estimate(count_transitions(self.data, self.states, self.count, lag), lag)
 
     def random(self, purpose: int) -> Any:
-        """Return a random generator that is always the same for one purpose."""
-        return np.random.default_rng([self.settings.seed, purpose])
+        """Return a random generator that is always the same for one purpose and the same amount of data.
+
+        With more data it is another one: states that are equal in rank must not stay in the same order for ever.
+        """
+        return np.random.default_rng([self.settings.seed, purpose, self.data.count])
 
     @cached_property
     def visits(self) -> Array:
