@@ -70,6 +70,12 @@ def test_failures_say_what_happened(bench: Bench) -> None:
     assert "traj" in missing.error
     assert "'*.xtc'" in missing.error
     assert "no sh" not in missing.error
+    two = {"left": Output("files", "*.xtc\n*.log")}
+    found = bench.run("echo > b.log; echo > a.log; echo > z.xtc", outputs=two).report
+    assert [file["name"] for file in found.outputs["left"]] == ["z.xtc", "a.log", "b.log"]
+    half = bench.run("echo > a.log", outputs=two).report
+    assert half.outcome == "failed"
+    assert "there is no file '*.xtc'" in half.error
     unknown = bench.run("", program=None).report
     assert (unknown.outcome, unknown.error) == ("failed", "other was not started: this worker has no other.")
     broken = Found(Executable("gone", ("/nowhere/gone",)), "1", "test")
