@@ -164,6 +164,27 @@ def test_a_bundle_of_another_server_fails_to_verify(furnished: System, impostor:
     assert impostor.plain == b""
 
 
+def test_bundles_that_may_not(furnished: System) -> None:
+    for name, flags in (("worker.cnx", ["--role", "worker"]), ("client.cnx", ["--role", "client"])):
+        furnished.cpc_server("bundle", *flags, "-o", name)
+    furnished.cpc_server("bundle", "--project", "first", "-o", "first.cnx")
+    was = standing(furnished)
+    try_all(
+        furnished,
+        [
+            ("cpcc -c worker.cnx -p first ls", "This bundle is for workers only"),
+            ("cpcc -c worker.cnx start second", "This bundle is for workers only"),
+            ("cpcc -c first.cnx start second", "This bundle is for these projects only: first"),
+            ("cpcc -c first.cnx -p second ls", "There is no project 'second'"),
+        ],
+    )
+    worker = furnished.run(["cpc-worker", "-c", "client.cnx", "-q", "0.01", "smp"], is_checked=False)
+    assert worker.returncode == 1
+    assert worker.stderr.startswith("ERROR: Only workers may do this.")
+    assert standing(furnished) == was
+    assert furnished.cpcc("-c", "first.cnx", "-p", "first", "ls", "a").stdout
+
+
 def test_no_bundle_anywhere(furnished: System) -> None:
     environment = furnished.environment
     furnished.environment = environment | {"CPC_CONF_HOME": str(furnished.folder / "empty")}

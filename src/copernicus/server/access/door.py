@@ -80,7 +80,7 @@ class Door:
             is_super = user.is_super and limit is None
         else:
             projects, is_super = limit, bundle.role == "admin" and limit is None
-        return Identity("bundle", bundle.role, bundle.user, is_super, projects, serial=serial)
+        return Identity("bundle", bundle.role, bundle.user, is_super, projects, limit, serial)
 
     def _why_not(self, bundle: BundleRow | None) -> str:
         if bundle is None:

@@ -18,7 +18,8 @@ class Identity(msgspec.Struct, frozen=True):
     user       "user"                      a session
     bundle     "admin", "client", "worker" a bundle
 
-    `projects` None: all projects. `key` tells identities apart (for remembered answers): user name or bundle serial.
+    `projects` None: all projects. `limit` is that of a bundle for some projects only, None without one. `key` tells
+    identities apart (for remembered answers): user name or bundle serial.
     """
 
     kind: Literal["anonymous", "user", "bundle"]
@@ -26,6 +27,7 @@ class Identity(msgspec.Struct, frozen=True):
     user: str = ""
     is_super: bool = False
     projects: frozenset[str] | None = frozenset()
+    limit: frozenset[str] | None = None
     serial: str = ""
     token_hash: str = ""
 
@@ -37,6 +39,12 @@ class Identity(msgspec.Struct, frozen=True):
     def may_see(self, project: str) -> bool:
         """Return whether `project` is within its reach."""
         return self.projects is None or project in self.projects
+
+    def check_may_make(self, project: str) -> None:
+        """Raise `NotAllowed` when it could not see a project of that name once it has made it."""
+        if self.limit is not None and project not in self.limit:
+            names = ", ".join(sorted(self.limit))
+            raise NotAllowed(f"This bundle is for these projects only: {names}.", "Use another one, or log in: cpcc login USER")
 
 
 ANONYMOUS = Identity("anonymous")

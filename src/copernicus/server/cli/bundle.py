@@ -58,7 +58,7 @@ def bundle(
     write_bundle(output, made)
     ends = time.strftime("%Y-%m-%d", time.localtime(made.expires_at))
     click.echo(f"Wrote {output}: role {role}, for {made.host}:{made.secure_port}, until {ends}, serial {made.serial}.")
-    if role == "admin":
+    if role == "admin" and not projects:
         click.echo(
             "It gives super-user access. For workers on other machines, safer: cpc-server bundle --role worker -o worker.cnx"
         )

@@ -17,6 +17,7 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         return m.ProjectsReply([row for row in projects.rows() if call.identity.may_see(row.name)])
 
     async def start(call: Call, request: m.StartProjectRequest) -> m.Done:
+        call.identity.check_may_make(request.name)
         done = await projects.start_project(request.name, call.who, request.request_id)
         if not call.identity.is_super and call.identity.user:
             # After the project: a name that is taken must not let anyone in. Lost between the two, the same request
