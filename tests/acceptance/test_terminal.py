@@ -83,6 +83,14 @@ def test_lines_fit_and_break_between_words(busy: System, words: list[str]) -> No
     assert "\x1b" not in COLOUR.sub("", said)
 
 
+def test_of_an_input_that_is_not_set_the_default_is_shown(busy: System) -> None:
+    rows = {row["path"]: row for row in busy.ask("ls", "prepare")["places"]}
+    assert (rows["prepare:in.settings"]["text"], rows["prepare:in.settings"]["is_set"]) == ("[] (default)", False)
+    assert rows["prepare:in.conf"]["text"] == ""
+    assert "[] (default)" in busy.cpcc("ls", "prepare").stdout
+    assert busy.ask("get", "prepare:in.settings") is None
+
+
 def test_control_characters_are_shown_on_terminals_and_exact_in_pipes(busy: System) -> None:
     path = "prepare:in.cmdline_options[1]"
     said, _ = on_a_terminal(busy, "get", path)

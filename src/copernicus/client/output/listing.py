@@ -59,7 +59,7 @@ def places(rows: Sequence[m.PlaceRow], indent: str = "") -> list[str]:
     return text.table(
         head,
         [
-            (row.path, row.type, row.text if row.is_set else text.ABSENT, row.source, "stale" if row.is_stale else "")
+            (row.path, row.type, row.text or text.ABSENT, row.source, "stale" if row.is_stale else "")
             for row in rows
         ],
         indent=indent,

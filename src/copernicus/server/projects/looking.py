@@ -86,13 +86,21 @@ class Looking:
         return m.PlaceRow(
             path=show_path(network.path_of(place.instance), place.side, place.path),
             type=str(kind),
-            text=shorten(show_value(value)) if value is not None else "",
+            text=shorten(show_value(value)) if value is not None else self._default(place),
             source=show_path(network.path_of(source.instance), source.side, source.path)
             if source and source.instance > ROOT
             else "",
             is_set=value is not None,
             is_stale=is_stale(network, place),
         )
+
+    def _default(self, place: Place) -> str:
+        """What holds at an input as long as nothing stands there, "" when that is nothing."""
+        if place.side != "in" or len(place.path) != 1:
+            return ""
+        inputs = self._network.instances[place.instance].function.inputs
+        default = next((field.default for field in inputs if field.name == place.path[0]), None)
+        return f"{shorten(show_value(default))} (default)" if default is not None else ""
 
     def get(self, text: str) -> m.GetReply:
         """The value at a place; of a whole side the record of all that is there."""
