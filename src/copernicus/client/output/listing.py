@@ -58,10 +58,7 @@ def places(rows: Sequence[m.PlaceRow], indent: str = "") -> list[str]:
     head = ("PLACE", "TYPE", "VALUE", "FROM", "")
     return text.table(
         head,
-        [
-            (row.path, row.type, row.text or text.ABSENT, row.source, "stale" if row.is_stale else "")
-            for row in rows
-        ],
+        [(row.path, row.type, row.text or text.ABSENT, row.source, "stale" if row.is_stale else "") for row in rows],
         indent=indent,
     )
 
