@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from typing import Any
+
 from copernicus.dataflow import building
 from copernicus.dataflow import facts as f
 from copernicus.dataflow.network import ROOT
 from copernicus.dataflow.paths import clean_name
 from copernicus.dataflow.transaction import Transaction
-from copernicus.errors import Refused, UsageError
+from copernicus.errors import Refused, TooLarge, UsageError
 from copernicus.model import edits as e
 from copernicus.model.functions import FunctionSchema
 from copernicus.model.types import decode
 
 LOCAL = "project"
 """What stands before `::` in the names of a project's own functions."""
+
+
+_INDEX = re.compile(r"\[(\d+)\]")
+MOST_LEVELS = 30
+MOST_PARTS = 100_000
+
+
+def extent_of(
+    schema: FunctionSchema, find: Callable[[str], FunctionSchema], known: dict[str, tuple[int, int]]
+) -> tuple[int, int]:
+    """How many parts (instances, connections, elements of constants) one instance of a function has, and in how many levels."""
+    if schema.name not in known:
+        # A connection into element 1000 makes the 1000 before it.
+        parts, levels = 1 + sum(1 + sum(map(int, _INDEX.findall(one.destination))) for one in schema.connections), 1
+        for one in schema.instances:
+            inside = extent_of(find(one.function), find, known)
+            parts, levels = parts + inside[0] + _elements(one.values), max(levels, inside[1] + 1)
+        known[schema.name] = parts, levels
+    return known[schema.name]
+
+
+def _elements(value: Any) -> int:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_elements, inside))
 
 
 def is_local(function: str) -> bool:
@@ -34,6 +62,11 @@ def declare_function(tx: Transaction, edit: e.DeclareFunction) -> str:
         raise Refused(f"There is already a function {schema.name} in this project, and it is another one.", "Rename it.")
     for name in dict.fromkeys(one.function for one in schema.instances):
         building.declare(tx, name)
+    parts, levels = extent_of(schema, tx.network.functions.__getitem__, {})
+    if levels > MOST_LEVELS or parts > MOST_PARTS:
+        # A few lines of functions made of functions can stand for more than a memory holds.
+        size = f"{levels} levels" if levels > MOST_LEVELS else f"{parts} parts"
+        raise TooLarge(f"{schema.name} has {size} inside; at most {MOST_LEVELS} levels with {MOST_PARTS} parts are possible.")
     tx.do(f.Declared(schema))
     # Made once for trial, so that what can never be made is refused now. The name is none that a user could have given.
     mark = tx.mark()

@@ -6,14 +6,30 @@ from typing import Any
 
 from copernicus.dataflow.network import Place
 from copernicus.dataflow.paths import APPEND, Member
-from copernicus.errors import Refused
+from copernicus.errors import Refused, TooLarge
 from copernicus.server.projects.workflows.declarations import Spot
+
+MOST_ELEMENTS = 4_000_000
+
+
+class Room:
+    """How many more elements the arrays of one file may have: an index says more than it takes to write it."""
+
+    def __init__(self) -> None:
+        self.left = MOST_ELEMENTS
+
+    def take(self, count: int) -> None:
+        """Take room for `count` elements; raise `TooLarge` when there is none."""
+        self.left -= count
+        if self.left < 0:
+            raise TooLarge(f"The arrays of a workflow file have at most {MOST_ELEMENTS} elements in all.")
 
 
 class Claims:
     """Leaves that a file sets or connects. `Place.instance` is a number of the file's own choice."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self._taken: dict[Place, Spot] = {}
         self._around: dict[Place, Spot] = {}
         self._lengths: dict[Place, int] = {}
@@ -56,4 +72,7 @@ class Claims:
                 self._measure(part, member + 1)
 
     def _measure(self, place: Place, length: int) -> None:
-        self._lengths[place] = max(self._lengths.get(place, 0), length)
+        before = self._lengths.get(place, 0)
+        if length > before:
+            self._room.take(length - before)
+            self._lengths[place] = length

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from copernicus.model.types import Type
 
 LIMIT_BYTES = 16 * 1024**2
 MOST_DEPTH = 64
+LONGEST_TYPE = 10_000
 
 
 class Spot(NamedTuple):
@@ -35,6 +37,20 @@ class Word(NamedTuple):
 
 Raw = Any
 """A value as it is written: a `Word`, a list of such, or a dict of such; what it means is decided by its place's type."""
+
+
+_DEEP = re.compile(r"(?:\[\]\??){5}")
+
+
+def check_type(text: str) -> str:
+    """Return the text of a type; raise `TooLarge` when it is longer or deeper than a file's types may be."""
+    depth = deepest = 0
+    for char in text[:LONGEST_TYPE]:
+        depth += (char == "{") - (char == "}")
+        deepest = max(deepest, depth)
+    if len(text) > LONGEST_TYPE or deepest > 8 or _DEEP.search(text):
+        raise TooLarge(f"A type has at most {LONGEST_TYPE} characters, 8 records in each other, and 4 arrays.")
+    return text
 
 
 class InstanceDeclared(NamedTuple):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from copernicus.dataflow import tree
-from copernicus.dataflow.declaring import LOCAL
+from copernicus.dataflow.declaring import LOCAL, MOST_LEVELS, extent_of
 from copernicus.dataflow.edits import find_instance
 from copernicus.dataflow.network import Network, Place
 from copernicus.dataflow.paths import Path, clean_function, clean_name, must_have_members, parse_path
 from copernicus.dataflow.transaction import Catalog
-from copernicus.errors import Refused, UnknownPath, WrongType
+from copernicus.errors import Refused, TooLarge, UnknownPath, WrongType
 from copernicus.model import edits as e
 from copernicus.model.functions import Field, FunctionSchema, InnerConnection, InnerInstance
 from copernicus.model.types import Type, fits
-from copernicus.server.projects.workflows.claims import Claims
+from copernicus.server.projects.workflows.claims import Claims, Room
 from copernicus.server.projects.workflows.declarations import (
     Body,
     FieldDeclared,
@@ -27,6 +27,7 @@ from copernicus.server.projects.workflows.declarations import (
 )
 from copernicus.server.projects.workflows.literals import LocalFiles, read_literal
 
+MOST_PARTS = 1_000_000
 SELF = 0
 """The number, among a function's instances, of the border of the function itself."""
 
@@ -53,6 +54,13 @@ def translate(workflow: Workflow, network: Network, catalog: Catalog, files: Loc
     for one in workflow.functions:
         functions.declared(one)
     steps += functions.steps
+    # What functions and instances stand for is counted before any of it is made.
+    parts = sum(functions.parts_of(one.edit.schema) for one in steps if isinstance(one.edit, e.DeclareFunction))
+    for made in workflow.body.instances:
+        with at(made.spot):
+            parts += functions.parts_of(functions.find(made.function))
+            if parts > MOST_PARTS:
+                raise TooLarge(f"This file stands for more than {MOST_PARTS} instances, connections and constants.")
     return steps + _translate_body(workflow.body, network, functions, files)
 
 
@@ -71,7 +79,7 @@ def _translate_body(body: Body, network: Network, functions: _Functions, files: 
                 raise Refused(f"There is already an instance {one.name!r} in this file.", "Choose another name.")
             schemas[one.name] = functions.find(one.function)
             steps.append(Step(e.MakeInstance(schemas[one.name].name, one.name), one.spot))
-    claims = Claims()
+    claims = Claims(functions.room)
     numbers = {name: number for number, name in enumerate(schemas)}
     for value in body.values:
         with at(value.spot):
@@ -119,6 +127,8 @@ class _Functions:
         self._own: dict[str, FunctionDeclared] = {}
         self._made: dict[str, FunctionSchema] = {}
         self._under_way: list[str] = []
+        self._extents: dict[str, tuple[int, int]] = {}
+        self.room = Room()
         self.steps: list[Step] = []
         for one in own:
             with at(one.spot):
@@ -142,17 +152,27 @@ class _Functions:
             )
         return self._catalog.function(name)
 
+    def parts_of(self, schema: FunctionSchema) -> int:
+        """How much one instance of a function stands for; `TooLarge` when functions nest too deeply."""
+        parts, levels = extent_of(schema, self.find, self._extents)
+        if levels > MOST_LEVELS:
+            raise TooLarge(f"{schema.name} is made of functions in {levels} levels; at most {MOST_LEVELS} are possible.")
+        return parts
+
     def declared(self, function: FunctionDeclared) -> FunctionSchema:
         """Return the schema of a function of the file; the functions that it is made of are declared before it."""
         name = function.name
         if name not in self._made:
             if name in self._under_way:
                 raise Refused(f"The function {name} contains itself ({' > '.join([*self._under_way, name])}).")
+            if len(self._under_way) >= MOST_LEVELS:
+                raise TooLarge(f"{function.spot}: functions are made of functions in at most {MOST_LEVELS} levels.")
             self._under_way.append(name)
             with at(function.spot):
                 schema = _Inside(function, self, self._files).schema()
             self._under_way.pop()
             self._made[name] = schema
+            self.parts_of(schema)
             self.steps.append(Step(e.DeclareFunction(schema), function.spot))
         return self._made[name]
 
@@ -166,7 +186,7 @@ class _Inside:
         border = FunctionSchema(f"{LOCAL}::{function.name}", "network", inputs, outputs, function.help)
         self._border = border
         self._schemas: dict[str, tuple[int, FunctionSchema]] = {"self": (SELF, border)}
-        self._claims = Claims()
+        self._claims = Claims(functions.room)
 
     def _read_fields(self, declared: list[FieldDeclared]) -> tuple[Field, ...]:
         fields: dict[str, Field] = {}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from copernicus.dataflow.paths import clean_name
-from copernicus.errors import Refused, UsageError, WrongType
+from copernicus.errors import Refused, TooLarge, UsageError, WrongType
 from copernicus.model.functions import Field
 from copernicus.model.types import SCALARS, Type, parse_type
 from copernicus.server.projects.workflows.declarations import (
+    LIMIT_BYTES,
+    MOST_DEPTH,
     Body,
     ConnectionDeclared,
     FieldDeclared,
@@ -19,6 +21,7 @@ from copernicus.server.projects.workflows.declarations import (
     Word,
     Workflow,
     at,
+    check_type,
 )
 from copernicus.server.projects.workflows.xml_elements import Element, read_elements
 
@@ -101,6 +104,7 @@ class _Types:
         self._elements: dict[str, Element] = {}
         self._made: dict[str, Type] = {}
         self._under_way: list[str] = []
+        self._room = LIMIT_BYTES
         for element in root.children:
             if element.tag == "type":
                 name = _attribute(element, "id").replace("-", "_")
@@ -119,15 +123,20 @@ class _Types:
             name = name.rpartition("::")[2]
         if name not in self._elements:
             try:
-                return parse_type(name if name in SCALARS else text)
+                return parse_type(name if name in SCALARS else check_type(text))
             except WrongType:
                 known = ", ".join([*SCALARS, *self._elements])
                 raise WrongType(f"{spot}: there is no type {text!r}.", f"There are: {known}.") from None
         if name not in self._made:
             if name in self._under_way:
                 raise WrongType(f"{spot}: the type {name!r} contains itself.")
+            if len(self._under_way) >= MOST_DEPTH:
+                raise TooLarge(f"{spot}: types are made of types in more than {MOST_DEPTH} levels.")
             self._under_way.append(name)
-            self._made[name] = self._make(self._elements[name])
+            with at(self._elements[name].spot):
+                made = self._make(self._elements[name])
+                check_type(str(made))
+            self._made[name] = made
             self._under_way.pop()
         return self._made[name]
 
@@ -159,7 +168,12 @@ class _Types:
         if _flag(element, "opt"):
             kind = kind.optional
         _flag(element, "const")
-        return FieldDeclared(Field(name, str(kind), _help(element)), element.spot)
+        text = str(kind)
+        self._room -= len(text)
+        if self._room < 0:
+            # A name is short, and what it stands for may be long: written out, the types would not fit into a file.
+            raise TooLarge(f"{element.spot}: the types of this file are more than 16 MiB when they are written out.")
+        return FieldDeclared(Field(name, text, _help(element)), element.spot)
 
 
 def _complete(kind: Type) -> Type:

@@ -17,6 +17,7 @@ from copernicus.server.projects.workflows.declarations import (
     Word,
     Workflow,
     at,
+    check_type,
 )
 from copernicus.server.projects.workflows.yaml_nodes import Node, read_nodes
 
@@ -104,7 +105,7 @@ def _field(name: str, entry: _Entry) -> FieldDeclared:
     if "type" not in entries:
         raise UsageError(f"{entry.spot}: a field needs a type.")
     with at(entries["type"].spot):
-        kind = parse_type(entries["type"].word())
+        kind = parse_type(check_type(entries["type"].word()))
     with at(entry.spot):
         name = clean_name(name)
     words = entries["help"].word() if "help" in entries else ""
