@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from copernicus.client.bags import BagSpec, run_bag
 from copernicus.testing.system import System
 
 PROGRAM = """
@@ -100,6 +101,14 @@ def test_an_estimate_stops_by_itself_and_goes_on_when_more_is_asked(running: Sys
     assert 16 < more["n"] < 50  # theory: 24
     assert more["history"][0]["n"] == 16
     assert "the error is reached" in system.cpcc("ls", "level").stdout
+
+
+def test_a_bag_from_python(running: System) -> None:
+    with running.client() as client:
+        spec = BagSpec(["python3", "-c", "print({x} ** 2)"], sweep={"x": ["2", "3"]}, repeats=2, extract=r"(\d+)")
+        bag = run_bag(client.project("first"), spec, "squares")
+        assert bag.wait().failed == 0
+        assert [(row.values["x"], row.state, row.number) for row in bag.rows()] == [("2", "idle", 4), ("3", "idle", 9)] * 2
 
 
 def test_only_what_the_owner_allows_is_offered(running: System) -> None:

@@ -1,7 +1,8 @@
 """Bags of jobs from the client's side: one program run many times is one instance of `ensemble::sweep`.
 
-bag = run_bag(project, ["gmx", "mdrun", "-s", "topol.tpr"], repeats=20, files=["topol.tpr"], outputs=["*.xtc"])
-print(bag.wait().failures)
+spec = BagSpec(["gmx", "mdrun", "-s", "topol.tpr"], repeats=20, files=["topol.tpr"], outputs=["*.xtc"])
+bag = run_bag(project, spec)
+print(bag.wait(), bag.rows())
 """
 
 from __future__ import annotations
@@ -162,9 +163,8 @@ class Bag:
         return rows
 
 
-def run_bag(project: Project, command: Sequence[str], *, name: str = "", **settings: object) -> Bag:
-    """Make a bag of jobs, let it run, and return it at once; `settings` are the fields of `BagSpec`."""
-    spec = BagSpec(command, **settings)  # type: ignore[arg-type]
+def run_bag(project: Project, spec: BagSpec, name: str = "") -> Bag:
+    """Make a bag of jobs (by default named after the program), let it run, and return it at once; raise `UsageError`."""
     spec.check()
     chosen = name or free_name(project, spec.command[0])
     project.apply(spec.edits(chosen, [project.client.upload(file) for file in spec.files]))
