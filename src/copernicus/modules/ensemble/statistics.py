@@ -170,7 +170,7 @@ def _within(series: Series) -> _Spread | None:
     """The variance of the mean from the autocorrelation inside of jobs, None where they are too short for it.
 
     The Γ-method with an automatic window, and correction for the bias of a mean that comes from the same data:
-    U. Wolff, Comput. Phys. Commun. 156 (2004) 143 and 176 (2007) 383, equations 31 to 52.
+    U. Wolff, Comput. Phys. Commun. 156 (2004) 143 and 176 (2007) 383.
     """
     longest = min((len(one) for one in series), default=0) // 3
     total, jobs = sum(len(one) for one in series), len(series)
@@ -205,7 +205,7 @@ def _is_window(lag: int, tau: float, total: int) -> bool:
 def t_quantile(share: float, degrees: float) -> float:
     """Return the quantile of Student's distribution; beyond two degrees by expansion around the normal one.
 
-    M. Abramowitz and I. A. Stegun, Handbook of Mathematical Functions, 26.7.5; within 1 % of the truth from 3 degrees on.
+    M. Abramowitz and I. A. Stegun, Handbook of Mathematical Functions, 26.7.5; at 0.975 within 1 % from 3 degrees on.
     """
     if degrees < 1.5:
         return math.tan(math.pi * (share - 0.5))
