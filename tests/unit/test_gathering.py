@@ -53,12 +53,12 @@ def test_the_last_one_begins_it_in_any_order_and_after_edits(order: list[int], m
 @pytest.mark.parametrize("order", ["forwards", "backwards"])
 def test_the_end_of_one_costs_no_more_when_there_are_many(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     reads = 0
-    read = views.read
+    source_of = views.source_of
 
     def counting(*arguments: Any) -> Any:
         nonlocal reads
         reads += 1
-        return read(*arguments)
+        return source_of(*arguments)
 
     def cost(count: int) -> float:
         nonlocal reads
@@ -70,6 +70,6 @@ def test_the_end_of_one_costs_no_more_when_there_are_many(order: str, monkeypatc
             rig.finish(f"jobs:work_{index}")
         return reads / len(middle)
 
-    monkeypatch.setattr(views, "read", counting)
+    monkeypatch.setattr(views, "source_of", counting)
     few, many = cost(20), cost(80)
     assert many < 1.5 * few

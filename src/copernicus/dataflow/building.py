@@ -7,10 +7,11 @@ from typing import Any
 
 from copernicus.dataflow import facts as f
 from copernicus.dataflow import tree
+from copernicus.dataflow.evaluating import supersede
 from copernicus.dataflow.network import ROOT, Instance, Place
 from copernicus.dataflow.paths import APPEND, Member, parse_path, show_path
-from copernicus.dataflow.transaction import SupersedeJob, Transaction
-from copernicus.dataflow.views import length_of, read, readers_of, source_of
+from copernicus.dataflow.transaction import Transaction
+from copernicus.dataflow.views import evaluated_readers, length_of, linked_parts, read, readers_of
 from copernicus.errors import ModuleError, Refused, UnknownPath, WrongType
 from copernicus.model.functions import FunctionSchema
 from copernicus.model.types import Type, decode, fits
@@ -58,8 +59,7 @@ def make_instance(
     schema = declare(tx, function)
     tx.do(f.Made(network.next_id, name, parent.id, schema.name, is_held, index))
     instance = network.instances[network.next_id - 1]
-    instance.touched = tx.seq
-    tx.consider(instance)
+    tx.touch(instance)
     if schema.kind == "network":
         _fill_network(tx, instance)
     return instance
@@ -100,11 +100,12 @@ def resolve_append(tx: Transaction, place: Place) -> Place:
 
 def writer_of(tx: Transaction, place: Place) -> Place | None:
     """Return the connected place that overlaps `place` (one path is a prefix of the other), or None."""
-    for path in tx.network.instances[place.instance].links.get(place.side, ()):
-        shorter = min(len(path), len(place.path))
-        if path[:shorter] == place.path[:shorter]:
-            return Place(place.instance, place.side, path)
-    return None
+    instance = tx.network.instances[place.instance]
+    links = instance.links.get(place.side, {})
+    for depth in range(1, len(place.path) + 1):
+        if place.path[:depth] in links:
+            return Place(place.instance, place.side, place.path[:depth])
+    return next(iter(linked_parts(instance, place)), None)
 
 
 def refuse_connected(tx: Transaction, place: Place) -> None:
@@ -131,12 +132,8 @@ def connect(tx: Transaction, source: Place, destination: Place) -> None:
         return
     refuse_connected(tx, destination)
     _refuse_circle(tx, source, destination)
-    tx.do(
-        f.Connected(
-            destination.instance, destination.side, destination.path, source.instance, source.side, source.path
-        )
-    )  # fmt: skip
-    tx.changed.append(destination)
+    tx.will_change(destination)
+    tx.do(f.Connected(*destination, *source))
 
 
 def _refuse_circle(tx: Transaction, source: Place, destination: Place) -> None:
@@ -162,10 +159,14 @@ def _refuse_circle(tx: Transaction, source: Place, destination: Place) -> None:
                 f"Connecting {place_text(tx, source)} to {place_text(tx, destination)} would close a circle.",
                 "A circle of connections must contain a controller.",
             )
+        function = network.instances[place.instance].function
+        if place.side == "in" and function.kind == "scatter":
+            # Which index reads which element changes with the lengths, so each may read any.
+            place = Place(place.instance, "in", place.path[:1])
         stack.extend(readers_of(network, place))
-        instance = network.instances[place.instance]
-        if place.side == "in" and instance.is_evaluated:
-            stack.extend(Place(instance.id, "out", (field.name,)) for field in instance.function.outputs)
+        if place.side == "in" and function.kind != "network":
+            names = _passed_on(network.functions, function, str(place.path[0]))
+            stack.extend(Place(place.instance, "out", (name,)) for name in names)
 
 
 def _instances_before(tx: Transaction, id: int, seen: set[int]) -> Iterator[int]:
@@ -189,27 +190,58 @@ def _instances_before(tx: Transaction, id: int, seen: set[int]) -> Iterator[int]
         yield instance.id
 
 
+def _passed_on(functions: dict[str, FunctionSchema], function: FunctionSchema, name: str) -> set[str]:
+    """The outputs of a function that depend on its input `name`, otherwise than through a controller."""
+    if function.kind == "controller":
+        return set()
+    if function.kind == "scatter":
+        return _passed_on(functions, functions[function.base], name)
+    if function.kind != "network":
+        return {field.name for field in function.outputs}
+    inside = {one.name: functions[one.function] for one in function.instances}
+    links = [(_field_of(link.source), _field_of(link.destination)) for link in function.connections]
+    reached, stack = set(), [("self", "in", name)]
+    while stack:
+        place = stack.pop()
+        if place in reached:
+            continue
+        reached.add(place)
+        stack += [destination for source, destination in links if source == place]
+        if place[0] in inside and place[1] == "in":
+            stack += [(place[0], "out", one) for one in _passed_on(functions, inside[place[0]], place[2])]
+    return {name for instance, side, name in reached if (instance, side) == ("self", "out")}
+
+
+def _field_of(text: str) -> tuple[str, str, str]:
+    path = parse_path(text)
+    return path.names[0], path.side, str(path.members[0])
+
+
 def disconnect(tx: Transaction, place: Place) -> None:
     """Remove the connection that ends at `place`, which keeps what it showed as its own."""
-    shown: Any = read(tx.network, place)
-    kind = type_of(tx, place)
+    shown: Any = tree.conform(type_of(tx, place), read(tx.network, place))
     tx.do(f.Disconnected(place.instance, place.side, place.path))
     if shown is not None:
-        tx.do(f.Wrote(place.instance, place.side, place.path, to_json(decode(kind, shown))))
+        tx.do(f.Wrote(place.instance, place.side, place.path, shown))
     # What stands there is the same as before, so readers need not be told; the instance itself looks at it again.
     tx.touch(tx.network.instances[place.instance])
+    # But it is no longer stale.
+    tx.recheck(evaluated_readers(tx.network, [place]))
 
 
 def remove_instance(tx: Transaction, instance: Instance) -> None:
     """Disconnect an instance and all below it, and remove them; what reads from them keeps its values."""
     network = tx.network
-    inside = [one.id for one in network.subtree(instance)]
-    for id in inside:
-        for field, readers in list(network.instances[id].readers.items()):
-            for destination in list(readers):
-                if destination.instance in network.instances and destination.instance not in inside:
-                    assert source_of(network, destination) is not None, field
-                    disconnect(tx, destination)
+    inside = dict.fromkeys(one.id for one in network.subtree(instance))
+    outside = [
+        destination
+        for id in inside
+        for readers in network.instances[id].readers.values()
+        for destination in readers
+        if destination.instance not in inside
+    ]
+    for destination in outside:
+        disconnect(tx, destination)
     for id in reversed(inside):
         one = network.instances[id]
         for side, links in one.links.items():
@@ -219,8 +251,8 @@ def remove_instance(tx: Transaction, instance: Instance) -> None:
         tx.do(f.Removed(id))
         tx.to_consider.pop(id, None)
         evaluation = network.evaluations.get(key)
-        if evaluation and evaluation.state == "open" and one.function.kind == "command" and not evaluation.wanted:
-            tx.effects.append(SupersedeJob(key))
+        if evaluation is not None:
+            supersede(tx, evaluation)
     around = network.instances[instance.parent]
     if around.function.kind == "controller":
         tx.consider(around)

@@ -11,8 +11,10 @@ from copernicus.dataflow.network import Instance, Network, Place
 from copernicus.dataflow.paths import clean_name, parse_path
 from copernicus.dataflow.status import own_error, why_held
 from copernicus.dataflow.transaction import StartCall, Transaction
-from copernicus.dataflow.views import inputs_of, lacks_input, read, version_of
+from copernicus.dataflow.tree import conform
+from copernicus.dataflow.views import inputs_of, missing_input, read
 from copernicus.errors import CopernicusError, Refused, UnknownPath
+from copernicus.model.functions import Field
 from copernicus.model.types import decode
 from copernicus.model.values import to_json
 
@@ -23,49 +25,60 @@ def consider_controller(tx: Transaction, instance: Instance) -> None:
     """Call a controller when something that it reads is newer than what its last applied call had seen."""
     if instance.in_flight or instance.error or instance.touched <= instance.seen or why_held(tx.network, instance):
         return
-    if lacks_input(tx.network, instance):
+    if missing_input(tx.network, instance):
         return
-    if tx.network.cascade > CASCADE_LIMIT:
-        why = f"does not settle: {CASCADE_LIMIT} steps followed one another without a job's end or a user's edit"
-        tx.do(f.ErrorSet(instance.id, why, tx.seq))
+    if instance.depth >= CASCADE_LIMIT:
+        why = f"does not settle: {CASCADE_LIMIT} calls followed from one another without a job's end or a user's edit"
+        tx.do(f.ErrorSet(instance.id, why, instance.seen))
         return
     tx.to_ask[instance.id] = None
 
 
 def call_controller(tx: Transaction, instance: Instance) -> None:
-    """Call a controller with everything as it stands now."""
-    instance.in_flight = tx.seen
-    inputs, _ = inputs_of(tx.network, instance)
-    tx.effects.append(StartCall(_call(tx.network, instance, inputs, tx.seen)))
+    """Call a controller with everything as it stands now, unless that has come to nothing meanwhile."""
+    network = tx.network
+    inputs, missing = inputs_of(network, instance)
+    if missing or instance.error or why_held(network, instance):
+        return
+    network.derive(instance, "in_flight", tx.seen)
+    network.depths[instance.id] = instance.depth + 1
+    network.derive(instance, "depth", 0)
+    tx.effects.append(StartCall(_call(network, instance, inputs, tx.seen)))
 
 
 def _call(network: Network, instance: Instance, inputs: dict[str, Any], seq: int) -> ControllerCall:
-    names = [field.name for field in instance.function.inputs]
-    versions = {name: version_of(network, Place(instance.id, "in", (name,))) for name in names}
+    changed = [name for name in inputs if not instance.seen]
+    if instance.seen:
+        changed = [field.name for field in instance.function.inputs if instance.heard.get(field.name, 0) > instance.seen]
+    schema = instance.function
     return ControllerCall(
         instance=instance.id,
         function=instance.function.name,
         seen=seq,
         seed=(instance.id * 1_000_003 + instance.seen) % 2**31,
         inputs=inputs,
-        changed=[name for name in names if versions[name] > instance.seen],
-        outputs=instance.values["out"],
-        state=instance.values["state"],
+        changed=changed,
+        outputs=_fields(network, instance, "out", schema.outputs),
+        state=_fields(network, instance, "state", schema.state),
         children=[_child(network, child, instance.seen) for child in network.children(instance)],
         spent_core_s=instance.core_s,
     )
 
 
+def _fields(network: Network, instance: Instance, side: str, fields: tuple[Field, ...]) -> dict[str, Any]:
+    """What stands in some fields, as a copy that does not change with the network; absent ones are left out."""
+    found = {field.name: conform(field.kind, read(network, Place(instance.id, side, (field.name,)))) for field in fields}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _child(network: Network, child: Instance, seen: int) -> ChildView:
-    places = [Place(child.id, "out", (field.name,)) for field in child.function.outputs]
-    outputs = {str(place.path[0]): value for place in places if (value := read(network, place)) is not None}
     has_ended = child.ended > seen
     is_held = bool(child.is_held or child.held_why)
     error = own_error(network, child) or child.ended_error
     return ChildView(
         name=child.name,
         function=child.function.name,
-        outputs=outputs,
+        outputs=_fields(network, child, "out", child.function.outputs),
         runs=child.runs,
         is_running=child.is_busy,
         is_done=child.runs > 0 and not child.is_busy and not error,
@@ -73,7 +86,7 @@ def _child(network: Network, child: Instance, seen: int) -> ChildView:
         error=error,
         core_s=child.core_s,
         has_ended=has_ended and not child.ended_error,
-        was_updated=any(version_of(network, place) > seen for place in places),
+        was_updated=child.updated > seen,
         has_failed=has_ended and bool(child.ended_error),
     )
 
@@ -82,7 +95,8 @@ def call_ended(tx: Transaction, instance: Instance, seen: int, answer: Controlle
     """Apply a controller's answer; one that cannot be applied, or says so itself, is the controller's error."""
     if instance.in_flight != seen:
         return
-    instance.in_flight = 0
+    tx.network.derive(instance, "in_flight", 0)
+    tx.depth = tx.network.depths.pop(instance.id, 0)
     tx.consider(instance)
     mark = tx.mark()
     error = answer.error
@@ -148,10 +162,15 @@ def _set_inputs(tx: Transaction, instance: Instance, child: Instance, change: Ch
         connect(tx, source, place)
 
 
+def look_again_below(tx: Transaction, instance: Instance) -> None:
+    """Look at an instance and all below it again: whether they may work has changed."""
+    for one in tx.network.subtree(instance):
+        tx.consider(one)
+        tx.to_recheck[one.id] = None
+
+
 def hold_child(tx: Transaction, child: Instance, why: str) -> None:
     """Hold a child for its controller, or ("") let it go on."""
     if child.held_why != why:
         tx.do(f.HeldByController(child.id, why))
-        for one in tx.network.subtree(child):
-            tx.consider(one)
-            tx.to_recheck[one.id] = None
+        look_again_below(tx, child)

@@ -8,12 +8,14 @@ from typing import Any
 
 from copernicus.dataflow import building, tree
 from copernicus.dataflow import facts as f
+from copernicus.dataflow.controlling import look_again_below
 from copernicus.dataflow.declaring import declare_function
+from copernicus.dataflow.evaluating import reopen
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
-from copernicus.dataflow.paths import Path, clean_function, clean_name, must_have_members, parse_path
+from copernicus.dataflow.paths import APPEND, Path, clean_function, clean_name, must_have_members, parse_path
 from copernicus.dataflow.status import own_error
-from copernicus.dataflow.transaction import ClearJob, EvaluatePure, Transaction
-from copernicus.dataflow.views import inputs_of, length_of
+from copernicus.dataflow.transaction import Transaction
+from copernicus.dataflow.views import length_of
 from copernicus.errors import Refused, TooLarge, UnknownPath, UsageError, WrongType
 from copernicus.model import edits as e
 from copernicus.model.types import Type, decode
@@ -77,11 +79,17 @@ def _remove(tx: Transaction, edit: e.RemoveInstance) -> str:
 
 def _connect(tx: Transaction, edit: e.Connect) -> str:
     source = find_place(tx.network, parse_path(edit.source), edit.source)
+    _refuse_append(source, edit.source)
     if source.side == "state":
         raise Refused(f"{edit.source} is a controller's memory; connect its outputs instead.")
     destination = building.resolve_append(tx, _writable(tx, edit.destination))
     building.connect(tx, source, destination)
     return building.place_text(tx, destination) if "[+]" in edit.destination else ""
+
+
+def _refuse_append(place: Place, text: str) -> None:
+    if APPEND in place.path:
+        raise UnknownPath(f"{text} does not exist: [+] makes an element.", "Name the element by its index.")
 
 
 def _disconnect(tx: Transaction, edit: e.Disconnect) -> str:
@@ -187,12 +195,12 @@ def _set_file(tx: Transaction, edit: e.SetFile) -> str:
 
 def _unset(tx: Transaction, edit: e.Unset) -> str:
     place = _settable(tx, edit.path)
+    _refuse_append(place, edit.path)
     last, array = place.path[-1], Place(place.instance, place.side, place.path[:-1])
     own = tree.read(tx.network.instances[place.instance].values["in"], place.path)
     length = length_of(tx.network, array) if isinstance(last, int) else None
     if isinstance(last, int) and length == last + 1:
-        tx.do(f.Shortened(array.instance, array.side, array.path, last))
-        tx.changed.append(array)
+        tx.shorten(array, last)
     elif own is None:
         raise Refused(f"{edit.path} is not set.")
     else:
@@ -224,9 +232,7 @@ def _deactivate(tx: Transaction, edit: e.Deactivate) -> str:
     for one in targets:
         if not one.is_held:
             tx.do(f.Held(one.id, True))
-        for below in network.subtree(one):
-            tx.consider(below)
-            tx.to_recheck[below.id] = None
+        look_again_below(tx, one)
     return ""
 
 
@@ -239,16 +245,20 @@ def _clear_error(tx: Transaction, edit: e.ClearError) -> str:
         if instance.error:
             tx.do(f.ErrorCleared(instance.id))
             tx.touch(instance)
+            network.derive(instance, "depth", 0)
         else:
-            tx.do(f.Reopened(instance.key))
-            if instance.function.kind == "command":
-                tx.effects.append(ClearJob(instance.key))
-            else:
-                inputs, _ = inputs_of(network, instance)
-                tx.effects.append(EvaluatePure(instance.key, instance.function.name, inputs))
-        tx.consider(instance)
-        tx.to_recheck[instance.id] = None
+            evaluation = network.evaluations[instance.key]
+            reopen(tx, evaluation)
+            for id in sorted(evaluation.wanted):
+                tx.consider(network.instances[id])
+                if evaluation.function.kind == "pure":
+                    _renew(tx, network.instances[id])
     return "" if count else "nothing was in error"
+
+
+def _renew(tx: Transaction, instance: Instance) -> None:
+    tx.do(f.Renewed(instance.id))
+    tx.touch(instance)
 
 
 def _force_rerun(tx: Transaction, edit: e.ForceRerun) -> str:
@@ -266,14 +276,18 @@ def _force_rerun(tx: Transaction, edit: e.ForceRerun) -> str:
             tx.do(f.Reset(instance.id))
             if instance.error:
                 tx.do(f.ErrorCleared(instance.id))
+            # The answer to a call that is under way comes from the memory that is gone now.
+            network.derive(instance, "in_flight", 0)
             tx.changed += [Place(instance.id, "out", (field.name,)) for field in instance.function.outputs]
             tx.touch(instance)
-        elif instance.is_evaluated and instance.key:
+        elif instance.is_evaluated and (instance.key or instance.error):
             base = instance.key.partition("~")[0]
-            if base not in struck:
+            if base and base not in struck:
                 struck.add(base)
                 tx.do(f.Struck(base))
-            tx.touch(instance)
+            if instance.error:
+                tx.do(f.ErrorCleared(instance.id))
+            _renew(tx, instance)
         else:
             stack += network.children(instance)
     return ""

@@ -12,8 +12,9 @@ from copernicus.dataflow.calls import ControllerAnswer
 from copernicus.dataflow.controlling import call_ended
 from copernicus.dataflow.edits import apply_edit
 from copernicus.dataflow.evaluating import described, file_result
-from copernicus.dataflow.network import ROOT, Network, Place
+from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.settling import refresh_busy, settle
+from copernicus.dataflow.status import is_pending
 from copernicus.dataflow.transaction import Catalog, Effect, EvaluatePure, Transaction
 from copernicus.dataflow.views import inputs_of, version_of
 from copernicus.errors import CopernicusError
@@ -102,25 +103,22 @@ def step(network: Network, catalog: Catalog, event: Event, now: float) -> Outcom
                 if event.is_check:
                     network.roll_back(0)
                     return Outcome(None, None, [], told)
-                network.cascade = 0
             case JobDescribed():
                 if event.id in network.instances:
                     described(tx, network.instances[event.id], event.seen, event.description, event.error)
             case PureEvaluated():
-                network.cascade += 1
+                tx.depth = network.depths.pop(event.key, 0)
                 file_result(tx, event.key, event.outputs, event.error, {})
             case CallEnded():
-                network.cascade += 1
                 if event.id in network.instances:
                     call_ended(tx, network.instances[event.id], event.seen, event.answer)
             case JobEnded():
-                network.cascade = 0
                 origin = {name: getattr(event, name) for name in ("core_s", "job", "attempt", "worker", "version")}
                 refused = file_result(tx, event.key, event.outputs, event.error, origin)
             case Resumed():
                 resume(tx)
         settle(tx)
-    except CopernicusError:
+    except BaseException:
         network.roll_back(0)
         raise
     finally:
@@ -168,25 +166,35 @@ def resume(tx: Transaction) -> None:
     """Derive what is to be done from what stands, after the log was read: nothing of it had to be remembered."""
     network = tx.network
     order = list(network.subtree(network.instances[ROOT]))
+    versions: dict[Place, int] = {}
     for instance in order:
-        instance.in_flight, instance.is_busy, instance.busy_children = 0, False, 0
-        inputs = [Place(instance.id, "in", (field.name,)) for field in instance.function.inputs]
-        newest = [instance.made, *(version_of(network, place) for place in inputs)]
-        if instance.function.kind == "controller":
-            for child in network.children(instance):
-                places = [Place(child.id, "out", (field.name,)) for field in child.function.outputs]
-                newest += [child.ended, *(version_of(network, place) for place in places)]
-        instance.touched = max(newest)
+        instance.in_flight, instance.is_busy, instance.busy_children, instance.is_remade = 0, False, 0, False
+        _derive_touched(network, instance, versions)
     for instance in reversed(order):
         if instance.id != ROOT:
             refresh_busy(network, instance)
             tx.consider(instance)
             tx.to_recheck[instance.id] = None
     for evaluation in network.evaluations.values():
-        if evaluation.state == "open":
+        evaluation.why_blocked = None
+        if evaluation.state == "open" and evaluation.function.kind == "pure":
             for id in sorted(evaluation.wanted):
                 instance = network.instances[id]
-                if instance.function.kind == "pure" and instance.touched <= instance.key_seen:
+                if not is_pending(network, instance):
                     values, _ = inputs_of(network, instance)
                     tx.effects.append(EvaluatePure(evaluation.key, instance.function.name, values))
                     break
+
+
+def _derive_touched(network: Network, instance: Instance, versions: dict[Place, int]) -> None:
+    for field in instance.function.inputs:
+        instance.heard[field.name] = version_of(network, Place(instance.id, "in", (field.name,)), versions)
+    newest = [instance.renewed, *instance.heard.values()]
+    if instance.function.kind != "controller":
+        instance.heard = {}
+    else:
+        for child in network.children(instance):
+            places = [Place(child.id, "out", (field.name,)) for field in child.function.outputs]
+            child.updated = max((version_of(network, place, versions) for place in places), default=0)
+            newest += [child.ended, child.updated]
+    instance.touched = max(newest)

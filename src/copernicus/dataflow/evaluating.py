@@ -9,10 +9,10 @@ from blake3 import blake3
 
 from copernicus.dataflow import facts as f
 from copernicus.dataflow import tree
-from copernicus.dataflow.network import Evaluation, Instance, Place
-from copernicus.dataflow.status import is_retired, why_blocked, why_held
-from copernicus.dataflow.transaction import DescribeJob, EvaluatePure, SupersedeJob, Transaction, WantJob
-from copernicus.dataflow.views import inputs_of, lacks_input
+from copernicus.dataflow.network import Evaluation, Instance, Network, Place
+from copernicus.dataflow.status import is_pending, is_retired_within, why_held
+from copernicus.dataflow.transaction import ClearJob, DescribeJob, EvaluatePure, SupersedeJob, Transaction
+from copernicus.dataflow.views import inputs_of, missing_input
 from copernicus.errors import WrongType
 from copernicus.model.functions import FunctionSchema
 from copernicus.model.jobs import JobDescription
@@ -31,38 +31,67 @@ def consider_evaluated(tx: Transaction, instance: Instance) -> None:
     """Begin what an evaluated instance has to do now, if anything."""
     network = tx.network
     if why_held(network, instance):
-        if is_retired(network, instance):
+        if is_retired_within(network, instance):
             leave(tx, instance)
         return
-    if instance.touched > instance.key_seen:
-        if lacks_input(network, instance):
-            return
-        schema = instance.function
-        if schema.kind == "pure":
-            inputs, _ = inputs_of(network, instance)
-            take(tx, instance, hash_of(["pure", schema.name, schema.version, inputs]), None, inputs)
-        elif not instance.in_flight:
-            tx.to_ask[instance.id] = None
-        return
-    if instance.key and network.evaluations[instance.key].state == "done":
+    is_dirty = instance.id in tx.dirty
+    if is_dirty or is_pending(network, instance):
+        if not missing_input(network, instance):
+            if instance.function.kind == "pure":
+                inputs, _ = inputs_of(network, instance)
+                schema = instance.function
+                take(tx, instance, hash_of(["pure", schema.name, schema.version, inputs]), None, inputs)
+                return
+            if not instance.in_flight:
+                tx.to_ask[instance.id] = None
+        elif is_dirty and instance.key and instance.key_seen == tx.seq:
+            # A key of this very step, for inputs that did not stay together.
+            former = network.evaluations[instance.key]
+            tx.do(f.Left(instance.id))
+            supersede(tx, former)
+    if can_stand(network, instance):
         stand(tx, instance)
 
 
+def can_stand(network: Network, instance: Instance) -> bool:
+    """Whether the present key has a result that is to be shown. A job's is shown even while its inputs are on the move;
+    what a pure function gives is so quickly there that only what belongs to the present inputs counts.
+    """
+    evaluation = network.evaluations.get(instance.key)
+    if evaluation is None or evaluation.state != "done" or instance.stood == instance.key:
+        return False
+    return instance.function.kind == "command" or not is_pending(network, instance)
+
+
 def ask_for_job(tx: Transaction, instance: Instance) -> None:
-    """Ask a command's function for the job that its present inputs mean."""
-    instance.in_flight = tx.seen
-    inputs, _ = inputs_of(tx.network, instance)
+    """Ask a command's function for the job that its present inputs mean, unless that has come to nothing meanwhile."""
+    network = tx.network
+    inputs, missing = inputs_of(network, instance)
+    if missing or why_held(network, instance):
+        return
+    network.derive(instance, "in_flight", tx.seen)
+    network.depths[instance.id] = instance.depth
+    network.derive(instance, "depth", 0)
     tx.effects.append(DescribeJob(instance.id, instance.function.name, inputs, tx.seen))
 
 
 def leave(tx: Transaction, instance: Instance) -> None:
-    """A retired index wants nothing; when its scatter grows again, it looks at its inputs anew."""
+    """An index that retired, or what is in it, wants no unfinished key any more; it looks at its inputs anew later."""
     evaluation = tx.network.evaluations.get(instance.key)
-    if evaluation and evaluation.state == "open" and instance.function.kind == "command":
-        others = [id for id in evaluation.wanted if id != instance.id and not is_retired(tx.network, tx.network.instances[id])]
-        if not others:
-            tx.effects.append(SupersedeJob(instance.key))
-            instance.touched = tx.seq
+    if evaluation is not None and evaluation.state == "open":
+        tx.do(f.Left(instance.id))
+        supersede(tx, evaluation)
+
+
+def supersede(tx: Transaction, evaluation: Evaluation) -> None:
+    """Somebody wants this evaluation no more: its job ends when nobody does, or may have to wait for those that still do."""
+    if evaluation.state != "open" or evaluation.function.kind != "command":
+        return
+    if evaluation.wanted:
+        tx.recheck(evaluation.wanted)
+    else:
+        tx.effects.append(SupersedeJob(evaluation.key))
+        tx.network.derive(evaluation, "why_blocked", None)
 
 
 def describe_key(schema: FunctionSchema, instance: Instance, description: JobDescription) -> str:
@@ -81,17 +110,27 @@ def take(
     if key not in network.evaluations:
         tx.do(f.Begun(key, instance.id, description))
     tx.do(f.Took(instance.id, key, tx.seq))
+    tx.dirty.discard(instance.id)
+    tx.recheck([instance.id])
     evaluation = network.evaluations[key]
     if old and old != key:
-        former = network.evaluations[old]
-        if former.state == "open" and not former.wanted and instance.function.kind == "command":
-            tx.effects.append(SupersedeJob(old))
-    tx.to_recheck[instance.id] = None
-    tx.ended[instance.id] = None
+        supersede(tx, network.evaluations[old])
+    if evaluation.state == "failed" and old != key and len(evaluation.wanted) == 1:
+        # A failure is no result to come back to.
+        reopen(tx, evaluation)
     if evaluation.state == "done":
         stand(tx, instance)
     elif evaluation.state == "open":
         begin(tx, instance, evaluation, description, inputs)
+
+
+def reopen(tx: Transaction, evaluation: Evaluation) -> None:
+    """Give a failed evaluation a fresh start; what a pure function is asked is found by whoever wants it."""
+    tx.do(f.Reopened(evaluation.key))
+    tx.recheck(evaluation.wanted)
+    if evaluation.function.kind == "command":
+        tx.effects.append(ClearJob(evaluation.key))
+        tx.network.derive(evaluation, "why_blocked", None)
 
 
 def begin(
@@ -102,11 +141,12 @@ def begin(
     inputs: dict[str, Any] | None,
 ) -> None:
     """Ask for an open evaluation to be done; asking again only updates priority and resources."""
+    network = tx.network
     if description is not None:
-        blocked = why_blocked(tx.network, evaluation.wanted)
-        path = tx.network.path_of(instance.id)
-        tx.effects.append(WantJob(evaluation.key, instance.id, path, description, blocked))
+        tx.wants[evaluation.key] = (instance, description)
     else:
+        network.depths[evaluation.key] = max(network.depths.get(evaluation.key, 0), instance.depth)
+        network.derive(instance, "depth", 0)
         tx.effects.append(EvaluatePure(evaluation.key, instance.function.name, inputs or {}))
 
 
@@ -119,20 +159,21 @@ def stand(tx: Transaction, instance: Instance) -> None:
     new = instance.values["out"]
     differ = [name for name in {**old, **new} if not tree.is_same(old.get(name), new.get(name))]
     tx.changed += [Place(instance.id, "out", (name,)) for name in differ]
-    tx.to_recheck[instance.id] = None
+    tx.recheck([instance.id])
 
 
 def described(tx: Transaction, instance: Instance, seen: int, description: JobDescription | None, error: str) -> None:
     """A command's function has answered. An answer for inputs that have changed since is thrown away."""
     if instance.in_flight != seen:
         return
-    instance.in_flight = 0
+    tx.network.derive(instance, "in_flight", 0)
+    tx.depth = tx.network.depths.pop(instance.id, 0)
     tx.consider(instance)
     if instance.touched > seen or why_held(tx.network, instance):
         return
     if description is None:
         tx.do(f.ErrorSet(instance.id, error or "the function gave no job", tx.seq))
-        tx.ended[instance.id] = None
+        tx.recheck([instance.id])
         return
     take(tx, instance, describe_key(instance.function, instance, description), description)
 
@@ -145,21 +186,16 @@ def file_result(
     evaluation = network.evaluations.get(key)
     if evaluation is None or evaluation.state != "open":
         return ""
-    maker = network.instances.get(evaluation.instance)
-    schema = maker.function if maker is not None else None
-    if outputs is not None and schema is not None:
+    schema = evaluation.function
+    if outputs is not None:
         try:
             outputs = check_outputs(schema, outputs)
         except WrongType as problem:
             outputs, error = None, f"The result does not fit {schema.name}: {problem}"
     tx.do(f.Filed(key, outputs, error if outputs is None else "", **origin))
     for id in sorted(evaluation.wanted):
-        instance = network.instances[id]
-        tx.ended[id] = None
-        tx.to_recheck[id] = None
-        tx.consider(instance)
-        if outputs is not None and not why_held(network, instance):
-            stand(tx, instance)
+        tx.consider(network.instances[id])
+    tx.recheck(evaluation.wanted)
     return error if outputs is None else ""
 
 

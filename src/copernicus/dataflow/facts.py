@@ -122,6 +122,18 @@ class Took(_Fact, frozen=True, tag="key"):
     seen: int
 
 
+class Left(_Fact, frozen=True, tag="left"):
+    """An instance wants its present key no more, and looks at its inputs anew when it works again."""
+
+    id: int
+
+
+class Renewed(_Fact, frozen=True, tag="renew"):
+    """An instance is to look at its inputs again, whatever it has seen."""
+
+    id: int
+
+
 class Filed(_Fact, frozen=True, tag="filed"):
     """An evaluation ended: with outputs, or with an error. `core_s` is what it cost."""
 
@@ -198,7 +210,7 @@ class Ended(_Fact, frozen=True, tag="ended"):
 
 Fact = (
     Imported | Declared | Made | Removed | Connected | Disconnected | Wrote | Shortened | Widened | Held | HeldByController
-    | Begun | Took | Filed | Stood | Reopened | Struck | Seen | Reset | ErrorSet | ErrorCleared | Noted | Ended
+    | Begun | Took | Left | Renewed | Filed | Stood | Reopened | Struck | Seen | Reset | ErrorSet | ErrorCleared | Noted | Ended
 )  # fmt: skip
 
 

@@ -7,75 +7,18 @@ each change leaves there how it is taken back, so that a refusal, a check and a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from copernicus.dataflow import facts as f
 from copernicus.dataflow import tree
+from copernicus.dataflow.instances import ROOT, Evaluation, Instance, Place
 from copernicus.dataflow.paths import Member
 from copernicus.errors import CorruptData
 from copernicus.model.functions import FunctionSchema
 from copernicus.model.types import Type
 
-ROOT = 0
 Undo = Callable[[], None]
-
-
-class Place(NamedTuple):
-    """A place in the network: instance id, side, members."""
-
-    instance: int
-    side: str
-    path: tuple[Member, ...]
-
-
-class Instance:
-    """A function used in a project. What is stored comes from facts; `touched`, `in_flight`, `is_busy`,
-    `busy_children` and `awaited` (see `views.lacks_input`) are derived and never logged.
-    """
-
-    __slots__ = (
-        "awaited", "busy_children", "changed", "children", "core_s", "ended", "ended_error", "error", "function", "held_why",
-        "id", "in_flight", "index", "is_busy", "is_held", "key", "key_seen", "links", "made", "name", "note", "parent",
-        "readers", "runs", "seen", "since", "stood", "touched", "values", "warning", "width",
-    )  # fmt: skip
-
-    def __init__(self, id: int, name: str, parent: int, function: FunctionSchema, index: int | None, made: int) -> None:
-        self.id, self.name, self.parent, self.function, self.index, self.made = id, name, parent, function, index, made
-        self.children: dict[str, int] = {}
-        self.values: dict[str, dict[str, Any]] = {"in": {}, "out": {}, "state": {}}
-        self.changed: dict[str, dict[str, int]] = {"in": {}, "out": {}, "state": {}}
-        self.links: dict[str, dict[tuple[Member, ...], Place]] = {"in": {}, "out": {}}
-        self.readers: dict[tuple[str, Member], dict[Place, tuple[Member, ...]]] = {}
-        self.is_held, self.held_why = False, ""
-        self.width: int | None = None
-        self.key, self.key_seen, self.stood = "", 0, ""
-        self.seen, self.runs, self.ended, self.ended_error = 0, 0, 0, ""
-        self.error, self.note, self.warning = "", "", ""
-        self.core_s, self.since = 0.0, 0.0
-        self.touched, self.in_flight, self.is_busy, self.busy_children = made, 0, False, 0
-        self.awaited: Place | None = None
-
-    @property
-    def is_evaluated(self) -> bool:
-        """Whether outputs follow from inputs."""
-        return self.function.kind in ("command", "pure")
-
-
-class Evaluation:
-    """What an evaluated instance does for one key. `state` is "open", "done" or "failed"."""
-
-    __slots__ = (
-        "attempt", "core_s", "error", "filed", "instance", "job", "key", "outputs", "state", "version", "wanted", "worker",
-    )  # fmt: skip
-
-    def __init__(self, key: str, instance: int) -> None:
-        self.key, self.instance, self.state = key, instance, "open"
-        self.outputs: dict[str, Any] = {}
-        self.error, self.core_s, self.filed = "", 0.0, 0
-        self.job: int | None = None
-        self.attempt, self.worker, self.version = 0, "", ""
-        self.wanted: set[int] = set()
-
+__all__ = ["ROOT", "Evaluation", "Instance", "Network", "Place"]
 
 _PROJECT = FunctionSchema("project", "network")
 
@@ -84,16 +27,17 @@ class Network:
     """One project's network. `seq` is the number of the last record, `head` its hash."""
 
     def __init__(self) -> None:
-        self.seq, self.head, self.time, self.next_id = 0, "", 0.0, 1
+        self.seq, self.head, self.next_id = 0, "", 1
         self.functions: dict[str, FunctionSchema] = {}
         self.imported: dict[str, int] = {}
         self.instances: dict[int, Instance] = {ROOT: Instance(ROOT, "", -1, _PROJECT, None, 0)}
         self.evaluations: dict[str, Evaluation] = {}
         self.strikes: dict[str, int] = {}
         self.journal: list[Undo] | None = None
-        self.cascade = 0
-        """Steps since the last job end or user's edit; derived, never logged."""
-        self._at = 0
+        self.depths: dict[int | str, int] = {}
+        """How long the cascade is that led to each question under way (by instance, or key); derived."""
+        self._at, self._time = 0, 0.0
+        self._unordered: dict[int, Instance] = {}
 
     # --- looking -------------------------------------------------------------------------------------------------
 
@@ -129,7 +73,7 @@ class Network:
 
     def do(self, fact: f.Fact, seq: int, time: float) -> None:
         """Store one fact that belongs to record `seq`."""
-        self._at, self.time = seq, time
+        self._at, self._time = seq, time
         _DO[type(fact)](self, fact)
 
     def replay(self, record: f.Record, hash_of_record: str) -> None:
@@ -140,15 +84,25 @@ class Network:
             self.do(fact, record.seq, record.time)
         self.seq, self.head = record.seq, hash_of_record
 
-    def mark_touched(self, instance: Instance, seq: int) -> None:
-        """Something that `instance` reads changed at `seq`. Derived, but taken back with the rest."""
-        self._assign(instance, "touched", seq)
+    def derive(self, target: Instance | Evaluation, name: str, value: Any) -> None:
+        """Set what is derived and not logged, so that it is taken back with the rest."""
+        if getattr(target, name) != value:
+            self._assign(target, name, value)
+
+    def hear(self, instance: Instance, name: Member, seq: int) -> None:
+        """An input of a controller changed. Derived, like the above."""
+        self._put(instance.heard, name, seq)
 
     def roll_back(self, mark: int) -> None:
         """Take back all changes since the journal had `mark` entries."""
         assert self.journal is not None
         while len(self.journal) > mark:
             self.journal.pop()()
+        for instance in self._unordered.values():
+            children = sorted(instance.children.items(), key=lambda child: child[1])
+            instance.children.clear()
+            instance.children.update(children)
+        self._unordered = {}
 
     def _undo(self, *actions: Undo) -> None:
         if self.journal is not None:
@@ -170,19 +124,25 @@ class Network:
         mapping[key] = value
 
     def _drop(self, mapping: dict[Any, Any], key: Any) -> Any:
-        # Puts the whole mapping back in its order: which child or field comes first is something people see.
+        before = mapping.pop(key)
         if self.journal is not None:
-            before = dict(mapping)
+            self.journal.append(lambda: mapping.__setitem__(key, before))
+        return before
 
-            def restore() -> None:
-                mapping.clear()
-                mapping.update(before)
+    def _stamp(self, instance: Instance, side: str, path: tuple[Member, ...]) -> None:
+        """Remember when a field changed; of an array that is changed element by element, when each of them did."""
+        changed, elements, field = instance.changed[side], instance.elements, path[0]
+        if len(path) > 1 and isinstance(path[1], int) and not self._outgrows_one(instance, side, path[0], path[1]):
+            if (side, field, None) not in elements:
+                self._put(elements, (side, field, None), changed.get(field, 0))
+            self._put(elements, (side, field, path[1]), self._at)
+        elif (side, field, None) in elements:
+            self._put(elements, (side, field, None), self._at)
+        self._put(changed, field, self._at)
 
-            self.journal.append(restore)
-        return mapping.pop(key)
-
-    def _stamp(self, instance: Instance, side: str, field: Member) -> None:
-        self._put(instance.changed[side], field, self._at)
+    def _outgrows_one(self, instance: Instance, side: str, field: Member, index: int) -> bool:
+        array = instance.values[side].get(str(field))
+        return index > 0 and isinstance(array, list) and len(array) == 1
 
     # --- one small function for each fact ------------------------------------------------------------------------
 
@@ -194,7 +154,7 @@ class Network:
 
     def _made(self, fact: f.Made) -> None:
         instance = Instance(fact.id, fact.name, fact.parent, self.functions[fact.function], fact.index, self._at)
-        instance.is_held, instance.since = fact.is_held, self.time
+        instance.is_held, instance.since = fact.is_held, self._time
         self._put(self.instances, fact.id, instance)
         self._put(self.instances[fact.parent].children, fact.name, fact.id)
         self._assign(self, "next_id", max(self.next_id, fact.id + 1))
@@ -202,6 +162,8 @@ class Network:
     def _removed(self, fact: f.Removed) -> None:
         instance = self._drop(self.instances, fact.id)
         around = self.instances[instance.parent]
+        # Which child comes first is something people see, so a roll-back puts them in their order again.
+        self._undo(lambda: self._unordered.__setitem__(around.id, around))
         self._drop(around.children, instance.name)
         if instance.is_busy:
             self._assign(around, "busy_children", around.busy_children - 1)
@@ -212,45 +174,62 @@ class Network:
         destination, source = Place(fact.id, fact.side, fact.path), Place(fact.source, fact.source_side, fact.source_path)
         instance = self.instances[fact.id]
         self._put(instance.links[fact.side], fact.path, source)
-        readers = self.instances[fact.source].readers.setdefault((fact.source_side, fact.source_path[0]), {})
-        self._put(readers, destination, fact.source_path)
+        self._count_parts(instance, fact.side, fact.path, 1)
+        readers, side_and_field = self.instances[fact.source].readers, (fact.source_side, fact.source_path[0])
+        if side_and_field not in readers:
+            self._put(readers, side_and_field, {})
+        self._put(readers[side_and_field], destination, fact.source_path)
+        self._stamp(instance, fact.side, fact.path)
         self._undo(*tree.write(instance.values[fact.side], fact.path, None))
-        self._stamp(instance, fact.side, fact.path[0])
+
+    def _count_parts(self, instance: Instance, side: str, path: tuple[Member, ...], more: int) -> None:
+        for depth in range(1, len(path)):
+            count = instance.parts.get((side, path[:depth]), 0) + more
+            if count:
+                self._put(instance.parts, (side, path[:depth]), count)
+            else:
+                self._drop(instance.parts, (side, path[:depth]))
 
     def _disconnected(self, fact: f.Disconnected) -> None:
         instance = self.instances[fact.id]
         source = self._drop(instance.links[fact.side], fact.path)
+        self._count_parts(instance, fact.side, fact.path, -1)
         if source.instance in self.instances:
-            readers = self.instances[source.instance].readers[source.side, source.path[0]]
-            self._drop(readers, Place(fact.id, fact.side, fact.path))
-        self._stamp(instance, fact.side, fact.path[0])
+            side_and_field, readers = (source.side, source.path[0]), self.instances[source.instance].readers
+            self._drop(readers[side_and_field], Place(fact.id, fact.side, fact.path))
+            if not readers[side_and_field]:
+                self._drop(readers, side_and_field)
+        self._stamp(instance, fact.side, fact.path)
 
     def _wrote(self, fact: f.Wrote) -> None:
         instance = self.instances[fact.id]
+        self._stamp(instance, fact.side, fact.path)
         self._undo(*tree.write(instance.values[fact.side], fact.path, fact.value))
-        self._stamp(instance, fact.side, fact.path[0])
 
     def _shortened(self, fact: f.Shortened) -> None:
         instance = self.instances[fact.id]
         self._undo(*tree.cut(instance.values[fact.side], fact.path, fact.length))
-        self._stamp(instance, fact.side, fact.path[0])
+        self._stamp(instance, fact.side, fact.path if fact.length <= 1 else (*fact.path, fact.length))
 
     def _widened(self, fact: f.Widened) -> None:
         instance = self.instances[fact.id]
+        narrowest = min(fact.width, instance.width or 0)
         self._assign(instance, "width", fact.width)
         for field in instance.function.outputs:
-            self._stamp(instance, "out", field.name)
+            self._stamp(instance, "out", (field.name,) if narrowest <= 1 else (field.name, narrowest))
+        if fact.width == 0:
+            self._news(instance)
 
     def _held(self, fact: f.Held) -> None:
         self._assign(self.instances[fact.id], "is_held", fact.is_held)
-        self._assign(self.instances[fact.id], "since", self.time)
+        self._assign(self.instances[fact.id], "since", self._time)
 
     def _held_by_controller(self, fact: f.HeldByController) -> None:
         self._assign(self.instances[fact.id], "held_why", fact.why)
-        self._assign(self.instances[fact.id], "since", self.time)
+        self._assign(self.instances[fact.id], "since", self._time)
 
     def _begun(self, fact: f.Begun) -> None:
-        self._put(self.evaluations, fact.key, Evaluation(fact.key, fact.id))
+        self._put(self.evaluations, fact.key, Evaluation(fact.key, fact.id, self.instances[fact.id].function))
 
     def _unwant(self, instance: Instance) -> None:
         wanted = self.evaluations[instance.key].wanted
@@ -263,13 +242,28 @@ class Network:
             if instance.key:
                 self._unwant(instance)
             self._assign(instance, "key", fact.key)
-            self._assign(instance, "since", self.time)
+            self._assign(instance, "since", self._time)
+            self._news(instance)
             wanted = self.evaluations[fact.key].wanted
             wanted.add(instance.id)
             self._undo(lambda: wanted.discard(instance.id))
         self._assign(instance, "key_seen", fact.seen)
         if instance.error:
             self._assign(instance, "error", "")
+
+    def _left(self, fact: f.Left) -> None:
+        instance = self.instances[fact.id]
+        self._unwant(instance)
+        self._assign(instance, "key", "")
+        self._assign(instance, "key_seen", 0)
+
+    def _renewed(self, fact: f.Renewed) -> None:
+        self._assign(self.instances[fact.id], "renewed", self._at)
+
+    def _news(self, instance: Instance) -> None:
+        for one in self.ancestors(instance):
+            if not one.has_news and self.instances[one.parent].function.kind == "controller":
+                self._assign(one, "has_news", True)
 
     def _filed(self, fact: f.Filed) -> None:
         evaluation = self.evaluations[fact.key]
@@ -278,9 +272,11 @@ class Network:
         for name in ("error", "core_s", "job", "attempt", "worker", "version"):
             self._assign(evaluation, name, getattr(fact, name))
         self._assign(evaluation, "filed", self._at)
+        for id in evaluation.wanted:
+            self._news(self.instances[id])
         maker = self.instances.get(evaluation.instance)
         if maker is not None:
-            self._assign(maker, "since", self.time)
+            self._assign(maker, "since", self._time)
             for one in self.ancestors(maker):
                 self._assign(one, "core_s", one.core_s + fact.core_s)
 
@@ -289,10 +285,10 @@ class Network:
         new, old = self.evaluations[fact.key].outputs, instance.values["out"]
         for field in {**old, **new}:
             if not tree.is_same(old.get(field), new.get(field)):
-                self._stamp(instance, "out", field)
+                self._stamp(instance, "out", (field,))
         self._put(instance.values, "out", dict(new))
         self._assign(instance, "stood", fact.key)
-        self._assign(instance, "since", self.time)
+        self._assign(instance, "since", self._time)
 
     def _reopened(self, fact: f.Reopened) -> None:
         self._assign(self.evaluations[fact.key], "state", "open")
@@ -303,26 +299,29 @@ class Network:
 
     def _seen(self, fact: f.Seen) -> None:
         self._assign(self.instances[fact.id], "seen", fact.seq)
+        self._news(self.instances[fact.id])
 
     def _reset(self, fact: f.Reset) -> None:
         instance = self.instances[fact.id]
         for side in ("out", "state"):
             for field in instance.values[side]:
-                self._stamp(instance, side, field)
+                self._stamp(instance, side, (field,))
             self._put(instance.values, side, {})
         self._assign(instance, "seen", 0)
-        self._assign(instance, "made", self._at)
+        self._assign(instance, "renewed", self._at)
 
     def _error_set(self, fact: f.ErrorSet) -> None:
         instance = self.instances[fact.id]
         self._assign(instance, "error", fact.error)
         self._assign(instance, "key_seen" if instance.is_evaluated else "seen", fact.seen)
-        self._assign(instance, "since", self.time)
+        self._assign(instance, "since", self._time)
+        self._news(instance)
 
     def _error_cleared(self, fact: f.ErrorCleared) -> None:
         instance = self.instances[fact.id]
         self._assign(instance, "error", "")
-        self._assign(instance, "since", self.time)
+        self._assign(instance, "renewed", self._at)
+        self._assign(instance, "since", self._time)
 
     def _noted(self, fact: f.Noted) -> None:
         instance = self.instances[fact.id]
@@ -336,6 +335,7 @@ class Network:
         self._assign(instance, "ended", self._at)
         self._assign(instance, "ended_error", fact.error)
         self._assign(instance, "runs", instance.runs + 1)
+        self._assign(instance, "has_news", False)
 
 
 _DO: dict[type[Any], Callable[[Network, Any], None]] = {
@@ -343,7 +343,7 @@ _DO: dict[type[Any], Callable[[Network, Any], None]] = {
     f.Connected: Network._connected, f.Disconnected: Network._disconnected, f.Wrote: Network._wrote,
     f.Shortened: Network._shortened, f.Widened: Network._widened, f.Held: Network._held,
     f.HeldByController: Network._held_by_controller, f.Begun: Network._begun, f.Took: Network._took,
-    f.Filed: Network._filed, f.Stood: Network._stood, f.Reopened: Network._reopened, f.Struck: Network._struck,
-    f.Seen: Network._seen, f.Reset: Network._reset, f.ErrorSet: Network._error_set, f.ErrorCleared: Network._error_cleared,
-    f.Noted: Network._noted, f.Ended: Network._ended,
+    f.Left: Network._left, f.Renewed: Network._renewed, f.Filed: Network._filed, f.Stood: Network._stood,
+    f.Reopened: Network._reopened, f.Struck: Network._struck, f.Seen: Network._seen, f.Reset: Network._reset,
+    f.ErrorSet: Network._error_set, f.ErrorCleared: Network._error_cleared, f.Noted: Network._noted, f.Ended: Network._ended,
 }  # fmt: skip

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from copernicus.dataflow.network import ROOT, Instance, Network, Place
-from copernicus.dataflow.views import NOWHERE, lacks_input, source_of
+from copernicus.dataflow.network import Instance, Network, Place
+from copernicus.dataflow.views import NOWHERE, linked_parts, missing_input, source_of
 
 
 def is_retired(network: Network, instance: Instance) -> bool:
@@ -23,6 +23,11 @@ def why_held(network: Network, instance: Instance) -> str:
     return ""
 
 
+def is_retired_within(network: Network, instance: Instance) -> bool:
+    """Whether this is, or is inside, an index beyond the present width of its scatter."""
+    return any(is_retired(network, one) for one in network.ancestors(instance))
+
+
 def is_pending(network: Network, instance: Instance) -> bool:
     """Whether an instance has inputs to look at that it has not looked at, held or not."""
     if instance.is_evaluated:
@@ -36,9 +41,11 @@ def is_busy_itself(network: Network, instance: Instance) -> bool:
     """Whether the instance's own work is going on or about to begin (children apart)."""
     if why_held(network, instance):
         return False
+    pending = is_pending(network, instance)
     if instance.is_evaluated and instance.key and not instance.error and network.evaluations[instance.key].state == "open":
-        return True
-    return is_pending(network, instance) and not lacks_input(network, instance)
+        # A job goes on while its inputs change; a pure function is only asked for what belongs to the present ones.
+        return instance.function.kind == "command" or not pending or not missing_input(network, instance)
+    return pending and not missing_input(network, instance)
 
 
 def own_error(network: Network, instance: Instance) -> str:
@@ -52,53 +59,53 @@ def own_error(network: Network, instance: Instance) -> str:
 
 def first_error(network: Network, instance: Instance) -> str:
     """The first error at or below an instance, with its path when it is below; "" for none."""
-    for one in network.subtree(instance):
+    stack = [instance]
+    while stack:
+        one = stack.pop()
+        if is_retired(network, one):
+            continue
         error = own_error(network, one)
-        if error and not is_retired(network, one):
+        if error:
             return error if one is instance else f"{network.path_of(one.id)}: {error}"
+        stack.extend(network.instances[id] for id in reversed(one.children.values()))
     return ""
 
 
-def stale_source(network: Network, place: Place, seen: set[Place] | None = None) -> Instance | None:
-    """Return an evaluated instance that is being made anew and that `place` shows, directly or through others, or None.
+def stale_source(network: Network, place: Place) -> Instance | None:
+    """Return an evaluated instance that is being made anew and that `place` shows, or None.
 
-    Staleness passes through connections and evaluated functions and ends at controllers.
+    Staleness passes through connections and evaluated functions (`is_remade` carries it) and ends at controllers.
     """
-    seen = set() if seen is None else seen
-    if place in seen:
-        return None
-    seen.add(place)
-    source = source_of(network, place)
-    if source is not None:
-        return None if source is NOWHERE else stale_source(network, source, seen)
+    while (source := source_of(network, place)) is not None:
+        if source is NOWHERE:
+            return None
+        place = source
     instance = network.instances[place.instance]
     if place.side == "out" and instance.is_evaluated:
-        return _remade(network, instance, seen)
+        return instance if instance.is_remade else None
     if place.side == "out" and instance.function.kind == "scatter":
         parts = [Place(place.instance, "out", (*place.path, index)) for index in range(instance.width or 0)]
     else:
-        depth = len(place.path)
-        parts = [
-            Place(place.instance, place.side, path)
-            for path in instance.links.get(place.side, ())
-            if len(path) > depth and path[:depth] == place.path
-        ]
-    return next((stale for part in parts if (stale := stale_source(network, part, seen))), None)
+        parts = linked_parts(instance, place)
+    return next((stale for part in parts if (stale := stale_source(network, part))), None)
 
 
-def _remade(network: Network, instance: Instance, seen: set[Place]) -> Instance | None:
-    if not instance.stood:
-        return None
-    if instance.stood != instance.key or instance.touched > instance.key_seen or instance.error:
-        return instance
-    return stale_input(network, instance, seen)
-
-
-def stale_input(network: Network, instance: Instance, seen: set[Place] | None = None) -> Instance | None:
+def stale_input(network: Network, instance: Instance) -> Instance | None:
     """Return what makes the inputs of an instance stale, or None."""
-    seen = set() if seen is None else seen
     places = (Place(instance.id, "in", (field.name,)) for field in instance.function.inputs)
-    return next((stale for place in places if (stale := stale_source(network, place, seen))), None)
+    return next((stale for place in places if (stale := stale_source(network, place))), None)
+
+
+def find_remade(network: Network, instance: Instance) -> bool:
+    """Find whether the output of an evaluated instance is stale, given the marks of those that it reads."""
+    if not instance.stood:
+        return False
+    return is_remade_itself(instance) or stale_input(network, instance) is not None
+
+
+def is_remade_itself(instance: Instance) -> bool:
+    """Whether the output of an evaluated instance does not come from its inputs as they stand."""
+    return bool(instance.stood != instance.key or instance.touched > instance.key_seen or instance.error)
 
 
 def is_stale(network: Network, place: Place) -> bool:
@@ -118,10 +125,8 @@ def why_blocked(network: Network, instances: set[int]) -> str:
         stale = stale_input(network, instance)
         if stale is None:
             return ""
+        # The first in the chain is what people can do something about.
+        while not is_remade_itself(stale) and (before := stale_input(network, stale)) is not None:
+            stale = before
         why = f"an input is being made anew by {network.path_of(stale.id)}"
     return why
-
-
-def depth_of(network: Network, instance: Instance) -> int:
-    """How many instances are around this one (1 at the top)."""
-    return sum(1 for _ in network.ancestors(instance)) if instance.id != ROOT else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from copernicus.dataflow import facts as f
 from copernicus.dataflow import tree
 from copernicus.dataflow.calls import ControllerCall
 from copernicus.dataflow.network import Instance, Network, Place
+from copernicus.dataflow.views import length_of
 from copernicus.errors import ModuleError, UnknownPath
 from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.model.jobs import JobDescription
@@ -105,10 +107,14 @@ class Transaction:
         self.facts: list[f.Fact] = []
         self.changed: list[Place] = []
         self.to_consider: dict[int, None] = {}
+        self.dirty: set[int] = set()
+        """Instances whose inputs changed in this step since they were last looked at."""
         self.to_recheck: dict[int, None] = {}
-        """Instances whose outputs may have become stale, or no longer are."""
-        self.ended: dict[int, None] = {}
-        """Instances whose evaluation ended in this step."""
+        """Instances whose outputs may have become stale or no longer are, or whose jobs may have to wait."""
+        self.depth = 0
+        """How many controllers' calls led to this step, with no job's end and no user's edit among them."""
+        self.wants: dict[str, tuple[Instance, JobDescription]] = {}
+        """Jobs that are wanted, by key, and for whom."""
         self.to_ask: dict[int, None] = {}
         """Commands and controllers to be asked once the step has come to rest."""
         self.effects: list[Effect] = []
@@ -119,16 +125,17 @@ class Transaction:
         self.network.do(fact, self.seq, self.now)
         self.facts.append(fact)
 
-    def mark(self) -> tuple[int, int, int]:
+    def mark(self) -> tuple[int, int, int, int]:
         """A point to which `roll_back` can return."""
         assert self.network.journal is not None
-        return len(self.network.journal), len(self.facts), len(self.changed)
+        return len(self.network.journal), len(self.facts), len(self.changed), len(self.effects)
 
-    def roll_back(self, mark: tuple[int, int, int]) -> None:
+    def roll_back(self, mark: tuple[int, int, int, int]) -> None:
         """Take back everything since `mark`. Only for the part before consequences are followed."""
         self.network.roll_back(mark[0])
         del self.facts[mark[1] :]
         del self.changed[mark[2] :]
+        del self.effects[mark[3] :]
         self.to_consider = {id: None for id in self.to_consider if id in self.network.instances}
 
     @property
@@ -142,14 +149,38 @@ class Transaction:
 
     def touch(self, instance: Instance) -> None:
         """Something that this instance reads has changed now."""
-        self.network.mark_touched(instance, self.seq)
+        self.network.derive(instance, "touched", self.seq)
+        self.network.derive(instance, "missing", None)
+        self.network.derive(instance, "depth", max(instance.depth, self.depth))
+        self.dirty.add(instance.id)
         self.to_consider[instance.id] = None
         if instance.is_evaluated:
             self.to_recheck[instance.id] = None
 
+    def recheck(self, ids: Iterable[int]) -> None:
+        """See at the end of the step whether the jobs of these instances must wait, and whether their outputs are stale."""
+        self.to_recheck.update(dict.fromkeys(ids))
+
     def write(self, place: Place, value: Any) -> None:
         """Write a value (None: unset) where it differs from what stands there; equal content is no change."""
         own = tree.read(self.network.instances[place.instance].values[place.side], place.path)
+        if isinstance(own, list) and isinstance(value, list) and len(value) < len(own):
+            self.shorten(place, len(value))
         for path, new in tree.difference(place.path, own, value):
+            self.will_change(Place(place.instance, place.side, path))
             self.do(f.Wrote(place.instance, place.side, path, new))
-            self.changed.append(Place(place.instance, place.side, path))
+
+    def shorten(self, place: Place, length: int) -> None:
+        """Shorten an array. Below two elements it is another thing for every reader."""
+        removed = range(length, length_of(self.network, place) or 0)
+        self.changed += [place] if length <= 1 else [Place(*place[:2], (*place.path, index)) for index in removed]
+        self.do(f.Shortened(*place, length))
+
+    def will_change(self, place: Place) -> None:
+        """Remember that a place changes now. An array that outgrows its only element is another thing for every reader."""
+        self.changed.append(place)
+        for depth, member in enumerate(place.path):
+            if isinstance(member, int) and member > 0:
+                array = Place(place.instance, place.side, place.path[:depth])
+                if length_of(self.network, array) == 1:
+                    self.changed.append(array)

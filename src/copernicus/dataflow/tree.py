@@ -34,6 +34,8 @@ def read(root: Any, path: tuple[Member, ...]) -> Any:
 
 def write(root: dict[str, Any], path: tuple[Member, ...], value: Any) -> list[Undo]:
     """Write `value` (None: unset) at `path`; make what is missing on the way. Returns how to take it back, in order."""
+    if value is None:
+        return _unset(root, path)
     undo: list[Undo] = []
     node: Any = root
     for member, following in pairwise(path):
@@ -43,6 +45,30 @@ def write(root: dict[str, Any], path: tuple[Member, ...], value: Any) -> list[Un
             undo.append(_put(node, member, inner))
         node = inner
     undo.append(_put(node, path[-1], value))
+    return undo
+
+
+def _unset(root: dict[str, Any], path: tuple[Member, ...]) -> list[Undo]:
+    """Unset a place. Arrays on the way become as long as the path says; a record that loses its last member goes too."""
+    undo: list[Undo] = []
+    holders: list[tuple[Any, Member]] = []
+    node: Any = root
+    for position, (member, following) in enumerate(pairwise(path)):
+        inner = _get(node, member)
+        if not isinstance(inner, (dict, list)):
+            if not any(isinstance(one, int) for one in path[position + 1 :]):
+                if isinstance(node, list) and isinstance(member, int) and member >= len(node):
+                    undo.append(_put(node, member, None))
+                return undo
+            inner = [] if isinstance(following, int) else {}
+            undo.append(_put(node, member, inner))
+        holders.append((node, member))
+        node = inner
+    if isinstance(node, list) or path[-1] in node:
+        undo.append(_put(node, path[-1], None))
+        while holders and node == {}:
+            node, member = holders.pop()
+            undo.append(_put(node, member, None))
     return undo
 
 
@@ -112,24 +138,21 @@ def type_at(fields: dict[str, Type], path: tuple[Member, ...], where: str) -> Ty
     return kind
 
 
-def what_is_absent(kind: Type, value: Any, where: str = "") -> str:
-    """Return "" when `value` is all there for a reader of type `kind`, else the first place that is absent.
+def conform(kind: Type, value: Any) -> Any:
+    """Return `value`, which fits `kind`, as `kind` has it: ints are floats, members that are not asked for left out.
 
-    An optional value may be absent, but never half there.
+    Arrays and records are copies: what is handed out does not change with the network.
     """
     if value is None:
-        return "" if kind.is_optional else where
+        return None
     if kind.kind == "array":
-        for index, item in enumerate(value):
-            absent = what_is_absent(kind.element, item, f"{where}[{index}]")
-            if absent:
-                return absent
-    elif kind.kind == "record":
-        for name, member in kind.fields:
-            absent = what_is_absent(member, value.get(name), f"{where}.{name}")
-            if absent:
-                return absent
-    return ""
+        element = kind.element
+        if element.kind in ("array", "record", "float"):
+            return [conform(element, item) for item in value]
+        return list(value)
+    if kind.kind == "record":
+        return {name: conform(member, value[name]) for name, member in kind.fields if value.get(name) is not None}
+    return float(value) if kind.kind == "float" and type(value) is int else value
 
 
 def is_same(old: Any, new: Any) -> bool:
@@ -148,6 +171,8 @@ def difference(path: tuple[Member, ...], old: Any, new: Any) -> list[tuple[tuple
     if is_same(old, new):
         return []
     if isinstance(old, list) and isinstance(new, list) and len(new) >= len(old):
+        if len(new) > len(old) and new[-1] is None:
+            return [(path, new)]
         return [
             change
             for index, item in enumerate(new)

@@ -11,6 +11,8 @@ from typing import Any
 
 from copernicus.dataflow import tree
 from copernicus.dataflow.network import Instance, Network, Place
+from copernicus.dataflow.paths import Member, show_path
+from copernicus.model.types import Type
 
 NOWHERE = Place(-1, "", ())
 """The source of a place that shows nothing: an index whose element is not there yet."""
@@ -29,8 +31,7 @@ def source_of(network: Network, place: Place) -> Place | None:
         return _element(network, instance, place)
     if place.side == "out" and instance.function.kind == "scatter" and len(place.path) > 1:
         name, index = place.path[0], place.path[1]
-        assert isinstance(index, int)
-        if index >= (instance.width or 0):
+        if not isinstance(index, int) or not 0 <= index < (instance.width or 0):
             return NOWHERE
         return Place(index_of(network, instance, index).id, "out", (name, *place.path[2:]))
     return None
@@ -69,13 +70,9 @@ def length_of(network: Network, place: Place) -> int | None:
     instance = network.instances[place.instance]
     if place.side == "out" and instance.function.kind == "scatter" and len(place.path) == 1:
         return instance.width
+    # An array is at least as long as its connected elements say: connecting makes room for them.
     own = tree.read(instance.values[place.side], place.path)
-    length = len(own) if isinstance(own, list) else None
-    depth = len(place.path)
-    for path in instance.links.get(place.side, ()):
-        if len(path) > depth and path[:depth] == place.path and isinstance(path[depth], int):
-            length = max(length or 0, path[depth] + 1)  # type: ignore[operator]
-    return length
+    return len(own) if isinstance(own, list) else None
 
 
 def read(network: Network, place: Place) -> Any:
@@ -90,17 +87,22 @@ def read(network: Network, place: Place) -> Any:
             return None
         return [read(network, Place(place.instance, "out", (*place.path, index))) for index in range(instance.width)]
     own = tree.read(instance.values[place.side], place.path)
-    depth = len(place.path)
-    inner = [p for p in instance.links.get(place.side, ()) if len(p) > depth and p[:depth] == place.path]
-    if not inner:
+    if (place.side, place.path) not in instance.parts:
         return own
     # A composite of which parts are connected: put together, parts that are absent left out.
     holder: dict[str, Any] = {"": _copy(own)}
-    for path in sorted(inner, key=lambda path: tuple(map(str, path))):
-        value = read(network, Place(place.instance, place.side, path))
-        if value is not None or isinstance(path[-1], int):
-            tree.write(holder, ("", *path[depth:]), value)
+    for part in linked_parts(instance, place):
+        tree.write(holder, ("", *part.path[len(place.path) :]), read(network, part))
     return holder.get("")
+
+
+def linked_parts(instance: Instance, place: Place) -> list[Place]:
+    """The connected places inside `place`."""
+    if (place.side, place.path) not in instance.parts:
+        return []
+    depth = len(place.path)
+    paths = [path for path in instance.links[place.side] if len(path) > depth and path[:depth] == place.path]
+    return [Place(place.instance, place.side, path) for path in paths]
 
 
 def _copy(value: Any) -> Any:
@@ -111,20 +113,38 @@ def _copy(value: Any) -> Any:
     return value
 
 
-def version_of(network: Network, place: Place) -> int:
-    """The sequence number at which the field that `place` belongs to last changed, seen through connections.
+def version_of(network: Network, place: Place, known: dict[Place, int]) -> int:
+    """The sequence number at which what `place` shows last changed, seen through connections; never too low.
 
-    It is never too low; for an element of an array it may be that of a sibling.
+    `known` remembers what was found for places that are put together from many.
     """
-    instance = network.instances[place.instance]
-    field = place.path[0]
-    newest = instance.changed[place.side].get(field, 0)  # type: ignore[arg-type]
-    sources = [s for path, s in instance.links.get(place.side, {}).items() if path[0] == field]
-    if place.side == "in" and instance.index is not None:
-        sources.append(Place(instance.parent, "in", (field,)))
-    if place.side == "out" and instance.function.kind == "scatter":
-        sources += [Place(index_of(network, instance, i).id, "out", (field,)) for i in range(instance.width or 0)]
-    return max([newest, *(version_of(network, source) for source in sources)])
+    newest = 0
+    while True:
+        newest = max(newest, _stamp_of(network.instances[place.instance], place))
+        source = source_of(network, place)
+        if source is NOWHERE:
+            # It shows nothing now. When that began is known where the array is.
+            instance = network.instances[place.instance]
+            place = Place(instance.parent, "in", place.path[:1]) if place.side == "in" else Place(*place[:2], place.path[:1])
+            return max(newest, version_of(network, place, known))
+        if source is None:
+            break
+        place = source
+    if place not in known and _has_parts(network, place):
+        instance = network.instances[place.instance]
+        parts = linked_parts(instance, place)
+        if place.side == "out" and instance.function.kind == "scatter":
+            parts = [_below(place, index) for index in range(instance.width or 0)]
+        known[place] = max((version_of(network, part, known) for part in parts), default=0)
+    return max(newest, known.get(place, 0))
+
+
+def _stamp_of(instance: Instance, place: Place) -> int:
+    side, field = place.side, place.path[0]
+    if len(place.path) > 1 and isinstance(place.path[1], int) and (side, field, None) in instance.elements:
+        elements = instance.elements
+        return max(elements[side, field, None], elements.get((side, field, place.path[1]), 0))
+    return instance.changed[side].get(field, 0)
 
 
 def readers_of(network: Network, place: Place) -> Iterator[Place]:
@@ -142,6 +162,22 @@ def readers_of(network: Network, place: Place) -> Iterator[Place]:
         yield from _index_inputs(network, instance, place)
 
 
+def evaluated_readers(network: Network, places: list[Place]) -> list[int]:
+    """The evaluated instances that show something of `places` in an input, over any number of connections."""
+    found: list[int] = []
+    stack, seen = list(places), set[Place]()
+    while stack:
+        place = stack.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        if place.side == "in" and network.instances[place.instance].is_evaluated:
+            found.append(place.instance)
+        # Somebody may be connected to that very input, too.
+        stack.extend(readers_of(network, place))
+    return found
+
+
 def _index_inputs(network: Network, scatter: Instance, place: Place) -> Iterator[Place]:
     name, rest = place.path[0], place.path[1:]
     if name in scatter.function.whole or not rest:
@@ -157,44 +193,112 @@ def _index_inputs(network: Network, scatter: Instance, place: Place) -> Iterator
 
 
 def inputs_of(network: Network, instance: Instance) -> tuple[dict[str, Any], str]:
-    """Return all inputs as plain JSON (defaults filled in, absent ones left out), and the first required one that is absent."""
+    """Return all inputs as plain JSON (defaults filled in, absent ones left out), and the first required one that is absent.
+
+    The inputs are as the function declares them, and a copy: they do not change with the network.
+    """
     inputs: dict[str, Any] = {}
-    missing = ""
     for field in instance.function.inputs:
         value = read(network, Place(instance.id, "in", (field.name,)))
-        if value is None:
-            value = field.default
-        if not missing:
-            kind = field.kind if field.is_required else field.kind.optional
-            missing = tree.what_is_absent(kind, value, field.name)
+        value = tree.conform(field.kind, field.default if value is None else value)
         if value is not None:
             inputs[field.name] = value
-    return inputs, missing
+    return inputs, missing_input(network, instance)
 
 
-def lacks_input(network: Network, instance: Instance) -> bool:
-    """Whether something required is absent.
+def missing_input(network: Network, instance: Instance) -> str:
+    """Return a required input (or part of one) that is absent, "" when all are there.
 
-    Of an array with holes, such as the outputs of a scatter whose jobs end one by one, the last hole is remembered: while
-    it is one, the others need not be looked at. Otherwise each end would cost as much as there are elements.
+    It is looked for where one was absent the last time, so that an array that fills up element by element is not read
+    from its beginning for each of them.
     """
-    if instance.awaited is not None and _is_hole(network, instance.awaited):
-        return True
-    instance.awaited = None
-    for field in instance.function.inputs:
+    if instance.missing is None:
+        found = _find_missing(network, instance)
+        instance.absent = found or instance.absent
+        network.derive(instance, "missing", show_path("", "", found).removeprefix("."))
+    return instance.missing or ""
+
+
+def _find_missing(network: Network, instance: Instance) -> tuple[Member, ...]:
+    last = instance.absent
+    for field in sorted(instance.function.inputs, key=lambda field: field.name != (last[0] if last else "")):
         place = Place(instance.id, "in", (field.name,))
-        value = read(network, place)
-        if value is None:
-            value = field.default
         kind = field.kind if field.is_required else field.kind.optional
-        if tree.what_is_absent(kind, value, field.name):
-            if kind.kind == "array" and not kind.element.is_optional and isinstance(value, list):
-                holes = (index for index in reversed(range(len(value))) if value[index] is None)
-                instance.awaited = next((Place(*place[:2], (*place.path, index)) for index in holes), None)
-            return True
-    return False
+        found = _absent(network, place, place, kind, last[1:] if last and last[0] == field.name else ())
+        if found is None and not field.is_required and read(network, place) is None and _awaits_element(network, place):
+            found = place.path
+        if found is not None:
+            return found
+    return ()
 
 
-def _is_hole(network: Network, place: Place) -> bool:
-    length, index = length_of(network, Place(*place[:2], place.path[:-1])), place.path[-1]
-    return length is not None and isinstance(index, int) and index < length and read(network, place) is None
+def _awaits_element(network: Network, place: Place) -> bool:
+    """Whether `place` shows an element that is still to come of an array that has others: then even a reader waits that
+    could do without.
+    """
+    while True:
+        instance, name = network.instances[place.instance], place.path[0]
+        scatter = network.instances.get(instance.parent)
+        if place.side == "in" and instance.index is not None and scatter and name not in scatter.function.whole:
+            field, length = scatter.function.input(str(name)), length_of(network, Place(scatter.id, "in", (name,))) or 0
+            if length and field and (instance.index >= length > 1 or not field.kind.element.is_optional):
+                return True
+        source = source_of(network, place)
+        if source is None or source is NOWHERE:
+            return False
+        place = source
+
+
+def _absent(
+    network: Network, shown: Place, place: Place, kind: Type, first: tuple[Member, ...]
+) -> tuple[Member, ...] | None:  # fmt: skip
+    """Return the path of something absent in `place`, seen at `shown`, or None; look at the members `first` first."""
+    while (source := source_of(network, place)) is not None:
+        if source is NOWHERE:
+            return None if kind.is_optional else shown.path
+        place = source
+    if not _has_parts(network, place):
+        value = tree.read(network.instances[place.instance].values[place.side], place.path)
+        return _absent_in(kind, value, shown.path)
+    if kind.kind == "array":
+        length = length_of(network, place)
+        if length is None:
+            return None if kind.is_optional else shown.path
+        start = first[0] if first and isinstance(first[0], int) and first[0] < length else 0
+        for step in range(length):
+            index = (start + step) % length
+            found = _absent(network, _below(shown, index), _below(place, index), kind.element, () if step else first[1:])
+            if found is not None:
+                return found
+        return None
+    return _absent_in(kind, read(network, place), shown.path)
+
+
+def _below(place: Place, member: Member) -> Place:
+    return Place(place.instance, place.side, (*place.path, member))
+
+
+def _has_parts(network: Network, place: Place) -> bool:
+    """Whether what stands at `place`, which has no source itself, is put together from parts that have."""
+    instance = network.instances[place.instance]
+    if place.side == "out" and instance.function.kind == "scatter":
+        return len(place.path) == 1
+    return (place.side, place.path) in instance.parts
+
+
+def _absent_in(kind: Type, value: Any, path: tuple[Member, ...]) -> tuple[Member, ...] | None:
+    if value is None:
+        return None if kind.is_optional else path
+    if kind.kind == "array":
+        if kind.element.kind not in ("array", "record"):
+            return (*path, value.index(None)) if not kind.element.is_optional and None in value else None
+        for index, item in enumerate(value):
+            found = _absent_in(kind.element, item, (*path, index))
+            if found is not None:
+                return found
+    elif kind.kind == "record":
+        for name, member in kind.fields:
+            found = _absent_in(member, value.get(name), (*path, name))
+            if found is not None:
+                return found
+    return None

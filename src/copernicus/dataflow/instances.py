@@ -1,0 +1,118 @@
+"""The nouns of a network: places, instances, evaluations."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from copernicus.dataflow.paths import Member
+from copernicus.model.functions import FunctionSchema
+
+ROOT = 0
+
+
+class Place(NamedTuple):
+    """A place in the network: instance id, side, members."""
+
+    instance: int
+    side: str
+    path: tuple[Member, ...]
+
+
+class Instance:
+    """A function used in a project. What comes from facts is stored; the last group is derived and never logged."""
+
+    __slots__ = (
+        "absent",
+        "busy_children",
+        "changed",
+        "children",
+        "core_s",
+        "depth",
+        "elements",
+        "ended",
+        "ended_error",
+        "error",
+        "function",
+        "has_news",
+        "heard",
+        "held_why",
+        "id",
+        "in_flight",
+        "index",
+        "is_busy",
+        "is_held",
+        "is_remade",
+        "key",
+        "key_seen",
+        "links",
+        "made",
+        "missing",
+        "name",
+        "note",
+        "parent",
+        "parts",
+        "readers",
+        "renewed",
+        "runs",
+        "seen",
+        "since",
+        "stood",
+        "touched",
+        "updated",
+        "values",
+        "warning",
+        "width",
+    )  # fmt: skip
+
+    def __init__(self, id: int, name: str, parent: int, function: FunctionSchema, index: int | None, made: int) -> None:
+        self.id, self.name, self.parent, self.function, self.index, self.made = id, name, parent, function, index, made
+        self.children: dict[str, int] = {}
+        self.values: dict[str, dict[str, Any]] = {"in": {}, "out": {}, "state": {}}
+        self.changed: dict[str, dict[Member, int]] = {"in": {}, "out": {}, "state": {}}
+        self.elements: dict[tuple[str, Member, int | None], int] = {}
+        """When elements of an array changed (None: all of them), for arrays that do not always change as a whole."""
+        self.links: dict[str, dict[tuple[Member, ...], Place]] = {"in": {}, "out": {}}
+        self.parts: dict[tuple[str, tuple[Member, ...]], int] = {}
+        """How many connected places there are inside a place."""
+        self.readers: dict[tuple[str, Member], dict[Place, tuple[Member, ...]]] = {}
+        self.is_held, self.held_why = False, ""
+        self.width: int | None = None
+        self.key, self.key_seen, self.stood, self.renewed = "", 0, "", made
+        self.seen, self.runs, self.ended, self.ended_error = 0, 0, 0, ""
+        self.has_news = False
+        """Something in it was evaluated, called or failed since it last ended (only for children of controllers)."""
+        self.error, self.note, self.warning = "", "", ""
+        self.core_s, self.since = 0.0, 0.0
+        self.touched, self.in_flight, self.is_busy, self.busy_children = made, 0, False, 0
+        self.is_remade = False
+        """The output of an evaluated instance does not come from its present inputs."""
+        self.updated, self.heard, self.depth = 0, dict[Member, int](), 0
+        """For controllers: when an output of this child changed, when each input did, how long the cascade is."""
+        self.absent: tuple[Member, ...] = ()
+        """The input that was last found absent: where the next look begins."""
+        self.missing: str | None = None
+        """The required input that is absent ("": none); None when that is to be found out."""
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether outputs follow from inputs."""
+        return self.function.kind in ("command", "pure")
+
+
+class Evaluation:
+    """What an evaluated instance does for one key. `state` is "open", "done" or "failed"."""
+
+    __slots__ = (
+        "attempt", "core_s", "error", "filed", "function", "instance", "job", "key", "outputs", "state", "version", "wanted",
+        "why_blocked", "worker",
+    )  # fmt: skip
+
+    def __init__(self, key: str, instance: int, function: FunctionSchema) -> None:
+        self.key, self.instance, self.function, self.state = key, instance, function, "open"
+        self.outputs: dict[str, Any] = {}
+        self.error, self.core_s, self.filed = "", 0.0, 0
+        self.job: int | None = None
+        self.attempt, self.worker, self.version = 0, "", ""
+        self.wanted: set[int] = set()
+        self.why_blocked: str | None = None
+        """What the job book was last told (None: not known). Derived."""

@@ -1,0 +1,399 @@
+"""What a project must show, worked out from scratch in the simplest way: the engine is compared with this.
+
+Nothing is followed, remembered or counted here: a value is found by walking to its source, a state by looking at all that
+it depends on. What only timing decides (when a question to module code is answered) is told by whoever drives the engine;
+whether it was allowed, and what follows, is said here.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.unit.reference_tree import Members, conform, get, is_whole, put
+
+from copernicus.dataflow.paths import APPEND, parse_path
+from copernicus.model.functions import FunctionSchema
+from copernicus.model.types import Type
+
+At = tuple[str, str, Members]
+"""A place: path of the instance ("" is the project), side, members."""
+
+
+@dataclass
+class One:
+    """An instance. `present` and `stood` are keys ("" for none); a key's result is in `Reference.results`."""
+
+    function: FunctionSchema
+    index: int | None = None
+    is_held: bool = False
+    held_why: str = ""
+    width: int | None = None
+    values: dict[str, dict[str, Any]] = field(default_factory=lambda: {"in": {}, "out": {}, "state": {}})
+    present: str = ""
+    stood: str = ""
+    error: str = ""
+    is_pending: bool = False
+    has_news: bool = False
+    ended: int = 0
+    ended_error: bool = False
+    runs: int = 0
+    struck: str = ""
+    """The key that was to be made anew."""
+    asked: int | None = None
+    """The number of the question to module code that is under way."""
+    told: int = 0
+    """When the last call was made whose answer was applied."""
+    knew: dict[str, Any] = field(default_factory=dict)
+    """What that call had seen: "in" its inputs, and the outputs of each child by its name."""
+
+
+class Reference:
+    """The meaning of a project."""
+
+    def __init__(self, functions: dict[str, FunctionSchema]) -> None:
+        self.functions = functions
+        self.made: dict[str, One] = {}
+        self.links: dict[At, At] = {}
+        self.results: dict[str, tuple[str, Any]] = {}
+        """Of each key that has ended: ("done", outputs) or ("failed", message)."""
+
+    # --- what stands -------------------------------------------------------------------------------------------------
+
+    def below(self, path: str) -> list[str]:
+        """An instance and all inside it ("" : everything)."""
+        return [one for one in self.made if not path or one == path or one.startswith(f"{path}:")]
+
+    def around(self, path: str) -> list[str]:
+        """An instance and all that is around it, from the inside out."""
+        names = path.split(":")
+        return [":".join(names[:depth]) for depth in range(len(names), 0, -1)]
+
+    def parent(self, path: str) -> str:
+        return path.rpartition(":")[0]
+
+    def children(self, path: str) -> list[str]:
+        return [one for one in self.made if self.parent(one) == path and one != path]
+
+    def is_kind(self, path: str, *kinds: str) -> bool:
+        return path in self.made and self.made[path].function.kind in kinds
+
+    def evaluated(self) -> list[str]:
+        return [path for path in self.made if self.is_kind(path, "command", "pure")]
+
+    def show(self, path: str, side: str, members: Members) -> Any:
+        """The value of a place."""
+        one = self.made[path]
+        for depth in range(1, len(members) + 1):
+            source = self.links.get((path, side, members[:depth]))
+            if source is not None:
+                return self.show(source[0], source[1], source[2] + members[depth:])
+        if side == "in" and one.index is not None:
+            return self._element(path, one.index, members)
+        if side == "out" and one.function.kind == "scatter":
+            if one.width is None:
+                return None
+            short = one.function.base.rpartition("::")[2]
+            whole = [self.show(f"{path}:{short}_{index}", "out", members[:1]) for index in range(one.width)]
+            return get(whole, members[1:])
+        own: Any = one.values[side]
+        if side == "out" and one.function.kind in ("command", "pure"):
+            own = self.results[one.stood][1] if one.stood else {}
+        value = deepcopy(get(own, members))
+        for where, source in self.links.items():
+            if where[:2] == (path, side) and len(where[2]) > len(members) and where[2][: len(members)] == members:
+                value = put(value, where[2][len(members) :], self.show(*source))
+        return value
+
+    def _element(self, path: str, index: int, members: Members) -> Any:
+        around, name = self.parent(path), members[0]
+        if name in self.made[around].function.whole:
+            return self.show(around, "in", members)
+        array = self.show(around, "in", (name,))
+        if not array or (index >= len(array) and len(array) > 1):
+            return None
+        return get(array[index if len(array) > 1 else 0], members[1:])
+
+    def inputs(self, path: str) -> tuple[dict[str, Any], bool]:
+        """All inputs as the function declares them, and whether all that are required are there."""
+        found, is_complete = {}, True
+        for one in self.made[path].function.inputs:
+            shown = self.show(path, "in", (one.name,))
+            value = conform(one.kind, one.default if shown is None else shown)
+            is_complete &= is_whole(one.kind if one.is_required else one.kind.optional, value)
+            is_complete &= shown is not None or not self._is_awaited(path, "in", (one.name,))
+            if value is not None:
+                found[one.name] = value
+        return found, is_complete
+
+    def _is_awaited(self, path: str, side: str, members: Members) -> bool:
+        """Whether what is absent here is an element of an array that has elements for other indices."""
+        index, around = self.made[path].index, self.parent(path)
+        for depth in range(1, len(members) + 1):
+            source = self.links.get((path, side, members[:depth]))
+            if source is not None:
+                return self._is_awaited(source[0], source[1], source[2] + members[depth:])
+        if side == "out" or index is None:
+            return False
+        if members[0] in self.made[around].function.whole:
+            return self._is_awaited(around, "in", members)
+        array = self.show(around, "in", members[:1]) or []
+        kind = next(one.kind for one in self.made[around].function.inputs if one.name == members[0])
+        if array and (index >= len(array) > 1 or not kind.element.is_optional):
+            return True
+        return bool(array) and self._is_awaited(around, "in", (members[0], index if len(array) > 1 else 0, *members[1:]))
+
+    def places(self) -> list[At]:
+        """All fields of all instances."""
+        return [
+            (path, side, (one.name,))
+            for path, instance in self.made.items()
+            for side, fields in (("in", instance.function.inputs), ("out", instance.function.outputs))
+            for one in fields
+        ]
+
+    # --- states ------------------------------------------------------------------------------------------------------
+
+    def is_retired(self, path: str) -> bool:
+        one = self.made[path]
+        return one.index is not None and one.index >= (self.made[self.parent(path)].width or 0)
+
+    def is_away(self, path: str) -> bool:
+        """Whether it is, or is inside, an index that retired."""
+        return any(self.is_retired(one) for one in self.around(path))
+
+    def is_held(self, path: str) -> bool:
+        return any(self.made[one].is_held or self.made[one].held_why for one in self.around(path)) or self.is_away(path)
+
+    def is_open(self, path: str) -> bool:
+        present = self.made[path].present
+        return bool(present) and present not in self.results
+
+    def error(self, path: str) -> str:
+        one = self.made[path]
+        kind, what = self.results.get(one.present, ("", ""))
+        return one.error or (what if kind == "failed" else "")
+
+    def is_busy(self, path: str) -> bool:
+        """Whether anything in it is being worked on, or about to be."""
+        return any(self._works(one) for one in self.below(path))
+
+    def _works(self, path: str) -> bool:
+        one = self.made[path]
+        if self.is_held(path) or one.function.kind in ("network", "scatter"):
+            return False
+        is_asked = one.asked is not None and self.inputs(path)[1]
+        if one.function.kind == "controller":
+            return is_asked and not one.error
+        if self.is_open(path) and not one.error and (one.function.kind == "command" or not one.is_pending):
+            return True
+        return is_asked
+
+    def remade(self, path: str) -> bool:
+        """Whether the output of an evaluated instance is stale."""
+        one = self.made[path]
+        if not one.stood:
+            return False
+        if one.stood != one.present or one.is_pending or one.error:
+            return True
+        return any(self.is_stale(path, "in", (field.name,)) for field in one.function.inputs)
+
+    def is_stale(self, path: str, side: str, members: Members) -> bool:
+        """Whether something that a place shows is being made anew."""
+        return any(self.remade(maker) for maker in self._makers(path, side, members))
+
+    def _makers(self, path: str, side: str, members: Members) -> set[str]:
+        one = self.made[path]
+        for depth in range(1, len(members) + 1):
+            source = self.links.get((path, side, members[:depth]))
+            if source is not None:
+                return self._makers(source[0], source[1], source[2] + members[depth:])
+        if side == "in" and one.index is not None:
+            around, name = self.parent(path), members[0]
+            length = len(self.show(around, "in", (name,)) or [])
+            if name in self.made[around].function.whole:
+                return self._makers(around, "in", members)
+            if not length or (one.index >= length and length > 1):
+                return set()
+            return self._makers(around, "in", (name, one.index if length > 1 else 0, *members[1:]))
+        if side == "out" and one.function.kind in ("command", "pure"):
+            return {path}
+        if side == "out" and one.function.kind == "scatter":
+            short = one.function.base.rpartition("::")[2]
+            indices = range(one.width or 0) if len(members) == 1 else [members[1]]
+            return set().union(
+                *(
+                    self._makers(f"{path}:{short}_{i}", "out", (members[0], *members[2:]))
+                    for i in indices
+                    if i < (one.width or 0)
+                )
+            )
+        parts = [
+            w for w in self.links if w[:2] == (path, side) and len(w[2]) > len(members) and w[2][: len(members)] == members
+        ]
+        return set().union(*(self._makers(*part) for part in parts))
+
+    def depends(self, path: str, side: str, members: Members, on: str, seen: set[str]) -> bool:
+        """Whether a place shows something that was made, over any number of evaluations, from what `on` makes."""
+        for maker in self._makers(path, side, members):
+            if maker == on:
+                return True
+            if maker not in seen:
+                seen.add(maker)
+                fields = self.made[maker].function.inputs
+                if any(self.depends(maker, "in", (field.name,), on, seen) for field in fields):
+                    return True
+        return False
+
+    def must_wait(self, key: str) -> bool:
+        """Whether the job of a key must not be started: nobody who wants it is free to work on inputs that are not stale."""
+        return not any(
+            one.present == key
+            and not self.is_held(path)
+            and not any(self.is_stale(path, "in", (field.name,)) for field in one.function.inputs)
+            for path, one in self.made.items()
+        )
+
+    def wanting(self, key: str) -> list[str]:
+        """Who wants a key."""
+        return [path for path in self.evaluated() if self.made[path].present == key and not self.is_away(path)]
+
+    # --- what happens ------------------------------------------------------------------------------------------------
+
+    def make(self, path: str, function: str, is_held: bool = False, index: int | None = None) -> None:
+        schema = self.functions[function]
+        self.made[path] = One(schema, index, is_held)
+        for inner in schema.instances:
+            self.make(f"{path}:{inner.name}", inner.function)
+            for name, value in inner.values.items():
+                self.made[f"{path}:{inner.name}"].values["in"][name] = value
+        for link in schema.connections:
+            self.links[self._inside(path, link.destination)] = self._inside(path, link.source)
+
+    def _inside(self, around: str, text: str) -> At:
+        read = parse_path(text)
+        return (around if read.names == ("self",) else f"{around}:{read.names[0]}"), read.side, read.members
+
+    def place(self, text: str) -> At:
+        """Read a path; `[+]` is the length that the array has now."""
+        read = parse_path(text)
+        path, members = ":".join(read.names), ()
+        for member in read.members:
+            if member == APPEND:
+                member = len(self.show(path, read.side, members) or [])
+            members = (*members, member)
+        return path, read.side, members
+
+    def write(self, at: At, value: Any) -> None:
+        values = self.made[at[0]].values
+        values[at[1]] = put(values[at[1]], at[2], value) or {}
+
+    def unset(self, at: At) -> None:
+        array = self.show(at[0], at[1], at[2][:-1]) if isinstance(at[2][-1], int) else None
+        if array is not None and len(array) == at[2][-1] + 1:
+            self.write((*at[:2], at[2][:-1]), get(self.made[at[0]].values[at[1]], at[2][:-1])[:-1])
+        else:
+            self.write(at, None)
+
+    def connect(self, source: At, destination: At) -> None:
+        self.write(destination, None)
+        self.links[destination] = source
+
+    def disconnect(self, at: At, kind: Type) -> None:
+        shown = conform(kind, self.show(*at))
+        del self.links[at]
+        if shown is not None:
+            self.write(at, shown)
+
+    def remove(self, path: str, kind_of: Any) -> None:
+        gone = set(self.below(path))
+        for where, source in list(self.links.items()):
+            if source[0] in gone and where[0] not in gone:
+                self.disconnect(where, kind_of(where))
+        self.links = {where: source for where, source in self.links.items() if where[0] not in gone}
+        for one in gone:
+            del self.made[one]
+
+    def widen(self) -> None:
+        """Scatters are as wide as their longest array; what was there before there was an array stays."""
+        is_settled = False
+        while not is_settled:
+            is_settled = True
+            for path, one in list(self.made.items()):
+                if one.function.kind != "scatter":
+                    continue
+                names = [one_in.name for one_in in one.function.inputs if one_in.name not in one.function.whole]
+                arrays = [array for name in names if (array := self.show(path, "in", (name,))) is not None]
+                width = max(map(len, arrays), default=one.width)
+                if width != one.width:
+                    one.width, is_settled = width, False
+                    if width == 0:
+                        self.tell_around(path)
+                    short = one.function.base.rpartition("::")[2]
+                    for index in range(width or 0):
+                        if f"{path}:{short}_{index}" not in self.made:
+                            self.make(f"{path}:{short}_{index}", one.function.base, index=index)
+
+    def rerun(self, path: str, kind_of: Any) -> None:
+        one = self.made[path]
+        if one.function.kind == "controller":
+            for child in self.children(path):
+                self.remove(child, kind_of)
+            one.values["out"], one.values["state"], one.error, one.told, one.knew, one.asked = {}, {}, "", 0, {}, None
+        elif self.is_kind(path, "command", "pure"):
+            one.struck, one.error = one.present, ""
+        else:
+            for child in self.children(path):
+                self.rerun(child, kind_of)
+
+    def apply_answer(self, path: str, answer: Any, kind_of: Any) -> None:
+        """Let be what a controller says shall be."""
+        for side, fields in (("out", answer.outputs), ("state", answer.state)):
+            for name, value in fields.items():
+                self.write((path, side, (name,)), deepcopy(value))
+        for name in answer.removes:
+            self.remove(f"{path}:{name}", kind_of)
+        for start in answer.starts:
+            child = f"{path}:{start.name}"
+            if child not in self.made:
+                self.make(child, start.function)
+            for name, value in start.inputs.items():
+                self.free(child, name, None, kind_of)
+                self.write((child, "in", (name,)), deepcopy(value))
+            for name, text in start.connections.items():
+                source = self._inside(path, text)
+                self.free(child, name, source, kind_of)
+                if self.links.get((child, "in", (name,))) != source:
+                    self.connect(source, (child, "in", (name,)))
+        for hold in answer.holds:
+            self.made[f"{path}:{hold.name}"].held_why = hold.why
+        for name in answer.resumes:
+            self.made[f"{path}:{name}"].held_why = ""
+
+    def retry(self, key: str) -> None:
+        """A failure that nobody has any more is no result to come back to."""
+        if self.results.get(key, ("", ""))[0] == "failed" and not any(one.present == key for one in self.made.values()):
+            del self.results[key]
+
+    def free(self, path: str, name: str, but: At | None, kind_of: Any) -> None:
+        """Disconnect an input and its parts."""
+        for where, source in list(self.links.items()):
+            if where[:2] == (path, "in") and where[2][0] == name and source != but:
+                self.disconnect(where, kind_of(where))
+
+    def sight(self, path: str) -> dict[str, Any]:
+        """What a controller sees: its inputs, and the outputs of its children."""
+        seen = {"in": self.inputs(path)[0]}
+        for child in self.children(path):
+            outs = {
+                one.name: conform(one.kind, self.show(child, "out", (one.name,))) for one in self.made[child].function.outputs
+            }
+            seen[child.rpartition(":")[2]] = {name: value for name, value in outs.items() if value is not None}
+        return seen
+
+    def tell_around(self, path: str) -> None:
+        """Something was evaluated, called, or failed here: whoever is a child of a controller around it has news."""
+        for one in self.around(path):
+            if self.is_kind(self.parent(one), "controller"):
+                self.made[one].has_news = True
