@@ -18,8 +18,8 @@ from copernicus.modules.msm.results import Macrostate, Summary, as_measured, as_
 from copernicus.modules.msm.uncertainty import Estimate, resample, summarise
 
 PS_PER_NS = 1000.0
-_LAGS = 7
-_SAMPLES_PER_LAG = 25
+_LAGS = 6
+_SAMPLES_PER_LAG = 20
 _STAYING_STEPS = 4
 
 
@@ -41,11 +41,12 @@ def report(options: argparse.Namespace) -> None:
     data = read_trajectories(options.features, options.angles, options.distances)
     settings = AnalysisSettings(options.cluster_distance, options.lag, options.samples, options.seed)
     analysis = Analysis(data, settings)
-    populations, raw, _ = analysis.region_populations(options.region)
     assignment = analysis.model.macrostates(options.macrostates)
     frames_in = [assignment[analysis.states] == macrostate for macrostate in range(assignment.max() + 1)]
     names = macrostate_names(analysis, frames_in, options.region)
-    timescales, macro_populations = analysis.with_errors(frames_in)
+    inside = [region.contains(data) for region in options.region]
+    timescales, populations = analysis.with_errors([*frames_in, *inside])
+    macro_populations, region_populations = populations[: len(frames_in)], populations[len(frames_in) :]
     frame_ns = options.frame_ps / PS_PER_NS
     macrostates = [
         Macrostate(
@@ -64,7 +65,9 @@ def report(options: argparse.Namespace) -> None:
         connected_states=len(analysis.model.connected),
         lag_ns=options.lag * frame_ns,
         timescales_ns=[as_measured(timescale, frame_ns) for timescale in timescales],
-        regions=as_populations([region.name for region in options.region], populations, raw),
+        regions=as_populations(
+            [region.name for region in options.region], region_populations, [float(mask.mean()) for mask in inside]
+        ),
         macrostates=macrostates,
     )
     write_json(Path("summary.json"), summary)
@@ -92,7 +95,8 @@ def macrostate_names(analysis: Analysis, frames_in: Sequence[Array], regions: Se
     for number, mask in enumerate(frames_in):
         held = [float(analysis.frame_weights[mask & region].sum()) for region in inside]
         best = int(np.argmax(held)) if held else -1
-        name = regions[best].name if held and held[best] > 0 else f"state {number + 1}"
+        is_most = best >= 0 and held[best] > 0.5 * float(analysis.frame_weights[mask].sum())
+        name = regions[best].name if is_most else f"state {number + 1}"
         count = sum(other.split(" (")[0] == name for other in names)
         names.append(f"{name} ({count + 1})" if count else name)
     return names

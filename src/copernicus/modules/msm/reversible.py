@@ -23,40 +23,55 @@ def reversible_estimate(counts: Array) -> tuple[Array, Array]:
 
     All states must be connected both ways; weights for counts are fine. Raises `ValueError` where it does not converge.
     """
-    rows = counts.sum(axis=1)
-    both = counts + counts.T
+    problem = _Dual(counts)
     v = np.zeros(len(counts))
-    value = _objective(v, both, rows)
+    value = problem.objective(v)
     for _ in range(_MAX_STEPS):
-        ratio = 1.0 / (1.0 + np.exp(v[None, :] - v[:, None]))  # u_i / (u_i + u_j)
-        gradient = (both * ratio).sum(axis=1) - rows
-        if np.abs(gradient).max() < _TOLERANCE * rows.max():
+        gradient, hessian = problem.derivatives(v)
+        if np.abs(gradient).max() < _TOLERANCE * problem.rows.max():
             break
-        weights = both * ratio * (1.0 - ratio)
-        hessian = np.diag(weights.sum(axis=1)) - weights
-        hessian += np.trace(hessian) / len(v) ** 2  # only differences of v matter: the constant direction is fixed here
         step = np.linalg.solve(hessian, -gradient)
-        v, value, is_better = _line_search(v, value, step, float(gradient @ step), both, rows)
+        v, value, is_better = _line_search(problem, v, value, step, float(gradient @ step))
         if not is_better:  # as near as the arithmetic allows
             break
     else:
         raise ValueError("the reversible estimate did not converge.")
     multipliers = np.exp(v - v.max())
-    flux = both / (multipliers[:, None] + multipliers[None, :])
+    flux = (counts + counts.T) / (multipliers[:, None] + multipliers[None, :])
     weight = flux.sum(axis=1)
     return flux / weight[:, None], weight / weight.sum()
 
 
-def _objective(v: Array, both: Array, rows: Array) -> float:
-    return float(0.5 * (both * np.logaddexp(v[:, None], v[None, :])).sum() - rows @ v)
+class _Dual:
+    """The function g and its derivatives, summed over the pairs of states that have counts."""
+
+    def __init__(self, counts: Array) -> None:
+        both = counts + counts.T
+        self.rows: Array = counts.sum(axis=1)
+        self._i, self._j = np.nonzero(both)
+        self._counts: Array = both[self._i, self._j]
+
+    def objective(self, v: Array) -> float:
+        """Return g(v)."""
+        return float(0.5 * (self._counts * np.logaddexp(v[self._i], v[self._j])).sum() - self.rows @ v)
+
+    def derivatives(self, v: Array) -> tuple[Array, Array]:
+        """Return the gradient and the Hessian; the constant direction, which has no curvature, is given some."""
+        size = len(v)
+        ratio = 1.0 / (1.0 + np.exp(v[self._j] - v[self._i]))  # u_i / (u_i + u_j)
+        gradient = np.bincount(self._i, weights=self._counts * ratio, minlength=size) - self.rows
+        curvature = self._counts * ratio * (1.0 - ratio)
+        hessian: Array = np.diag(np.bincount(self._i, weights=curvature, minlength=size))
+        hessian[self._i, self._j] -= curvature
+        return gradient, hessian + np.trace(hessian) / size**2
 
 
-def _line_search(v: Array, value: float, step: Array, slope: float, both: Array, rows: Array) -> tuple[Array, float, bool]:
+def _line_search(problem: _Dual, v: Array, value: float, step: Array, slope: float) -> tuple[Array, float, bool]:
     """Return the next point, its value, and whether it is any better: the step is halved until it pays."""
     size = min(1.0, 5.0 / max(np.abs(step).max(), 1e-300))
     while size > 1e-8:
         there = v + size * step
-        new = _objective(there, both, rows)
+        new = problem.objective(there)
         if new <= value + 1e-4 * size * slope:
             return there, new, True
         size /= 2
