@@ -54,6 +54,8 @@ def clean_name(name: str) -> str:
     if len(name) > LONGEST_NAME:
         raise UsageError(f"A name has at most {LONGEST_NAME} characters, not {len(name)}.")
     name = name.replace("-", "_")
+    if name == "self":
+        raise UsageError("'self' cannot be a name: inside a network it is the network itself.")
     if name in SIDES:
         raise UsageError(f"{name!r} cannot be a name: it says which side of an instance is meant.")
     return name

@@ -21,6 +21,7 @@ class States:
         self._network, self._project, self._jobs = network, project, jobs
         self._below: dict[int, Counter[str]] = {}
         self._held: dict[int, str] = {}
+        self._asked: set[int] = set()
 
     def job_of(self, instance: Instance) -> JobRecord | None:
         """The job of an instance's present key while it has not ended, or None."""
@@ -77,7 +78,18 @@ class States:
             return "running", "instances inside are running"
         has_begun = any(one.key or one.seen for one in self._network.subtree(instance))
         absent = "" if has_begun else self.absent_input(instance)
+        if not absent and self._count(instance)["waiting"]:
+            # Something inside cannot go on: that is not the rest of who has done all there was.
+            absent = self._first_waiting(instance)
         return ("waiting", absent) if absent else ("idle", "")
+
+    def _first_waiting(self, instance: Instance) -> str:
+        for one in self._network.subtree(instance):
+            if one.function.kind not in ("network", "scatter") and not is_retired(self._network, one):
+                state, why = self.state_of(one)
+                if state == "waiting":
+                    return f"{self._network.path_of(one.id)}: {why}"
+        return ""
 
     def absent_input(self, instance: Instance) -> str:
         """Return which required input is absent, and where it is to come from ("": all are there)."""
@@ -99,7 +111,11 @@ class States:
         if not steps or place.side != "out":
             return ""
         instance = network.instances[place.instance]
+        if instance.id in self._asked:
+            return ""  # a circle through a controller: each waits for the other
+        self._asked.add(instance.id)
         state, why = self.state_of(instance)
+        self._asked.discard(instance.id)
         return f"{network.path_of(place.instance)}: {state}" + (f", {why.splitlines()[0]}" if why else "")
 
     def below(self, instance: Instance) -> dict[str, int]:
