@@ -73,6 +73,23 @@ async def test_a_failed_job_that_is_cleared_has_a_fresh_budget(rig: Rig) -> None
 
 
 @scenario
+async def test_what_is_held_while_it_runs_is_not_started_again(rig: Rig) -> None:
+    (job,) = await rig.want("a")
+    (leased,) = await rig.lease()
+    await rig.change(rig.dispatch.jobs.block, "p", "a", "held")
+    rig.restart()
+    assert (await rig.beat("w", leased)).stop == [], "it goes on"
+    await rig.exchange("w", report(leased, "interrupted"), cores=0)
+    assert rig.state(job) == "blocked"
+    await rig.change(rig.dispatch.jobs.block, "p", "a", "")
+    (again,) = await rig.lease()
+    await rig.change(rig.dispatch.jobs.block, "p", "a", "held")
+    await rig.change(rig.dispatch.jobs.block, "p", "a", "")
+    await rig.exchange("w", report(again, "interrupted"), cores=0)
+    assert rig.state(job) == "queued"
+
+
+@scenario
 async def test_a_forgotten_project_leaves_nothing(rig: Rig) -> None:
     await rig.want("a", "b", project="q")
     (leased,) = await rig.lease(cores=1)

@@ -166,7 +166,7 @@ class Jobs:
             return self._last
         wanted = replace(job, path=path, instance=instance, description=description)
         if job.state == "leased":
-            wanted = replace(wanted, is_superseded=False)
+            wanted = replace(wanted, is_superseded=False, why=why_blocked)
         elif job.state in ("blocked", "queued", "cancelled"):
             wanted = replace(wanted, state=state, why=why_blocked)
         if wanted != job and (job.state in OPEN_STATES or job.state == "cancelled"):
@@ -180,6 +180,9 @@ class Jobs:
             wanted = replace(job, state="blocked" if why else "queued", why=why)
             if wanted != job:
                 self.put(unit, wanted)
+        elif job is not None and job.state == "leased" and job.why != why:
+            # It goes on; should it come back unfinished, it must not be started again.
+            self.put(unit, replace(job, why=why))
 
     def supersede(self, unit: Unit, project: str, key: str) -> None:
         """See `JobBook.supersede`."""

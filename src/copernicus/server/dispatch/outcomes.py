@@ -128,8 +128,9 @@ def _failed(job: JobRecord, row: AttemptRow, message: str, checkpoint: tuple[Sta
 
 
 def _again(job: JobRecord, row: AttemptRow, checkpoint: tuple[StagedFile, ...]) -> JobRecord:
-    state: JobState = "cancelled" if job.is_superseded else "queued"
-    return replace(_ended(job, row, state), checkpoint=checkpoint or job.checkpoint)
+    why = "" if job.is_superseded else job.why
+    state: JobState = "cancelled" if job.is_superseded else "blocked" if why else "queued"
+    return replace(_ended(job, row, state), why=why, checkpoint=checkpoint or job.checkpoint)
 
 
 def _ended(job: JobRecord, row: AttemptRow, state: JobState) -> JobRecord:

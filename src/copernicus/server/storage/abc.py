@@ -199,7 +199,10 @@ class JobBook(Protocol):
         ...
 
     def block(self, unit: Unit, project: str, key: str, why: str) -> None:
-        """Queued becomes blocked (`why` not empty), blocked becomes queued (`why` empty); others stay."""
+        """Queued becomes blocked (`why` not empty), blocked becomes queued (`why` empty).
+
+        A leased job goes on; should its attempt end without finishing, the job becomes blocked instead of queued.
+        """
         ...
 
     def supersede(self, unit: Unit, project: str, key: str) -> None:
