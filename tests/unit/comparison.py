@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -86,8 +87,14 @@ def observe(witness: Witness) -> None:
         assert function == one.function.name
         assert reference.inputs(path) == (asked, True), f"{path} took a key for other inputs: {asked}"
         assert not reference.is_held(path), f"{path} took a key while it was held"
-        assert one.present != one.struck, f"{path} took what was struck out"
+        assert one.present not in reference.struck, f"{path} took what was struck out"
         one.struck = ""
+        # Equal inputs mean the same evaluation: of the instance, or of all where the function says so.
+        is_shared = one.function.kind == "pure" or one.function.is_deterministic
+        whose = (function, "" if is_shared else str(paths[path].id), json.dumps(asked, sort_keys=True))
+        before = witness.keys.setdefault(whose, one.present)
+        assert one.present == before or before in reference.struck, f"{path} did not come back to what it had"
+        witness.keys[whose] = one.present
     _end(witness, paths)
 
 

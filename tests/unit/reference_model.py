@@ -56,6 +56,8 @@ class Reference:
         self.functions = functions
         self.made: dict[str, One] = {}
         self.links: dict[At, At] = {}
+        self.struck: set[str] = set()
+        """Keys whose results are not to be used any more."""
         self.results: dict[str, tuple[str, Any]] = {}
         """Of each key that has ended: ("done", outputs) or ("failed", message)."""
 
@@ -343,6 +345,7 @@ class Reference:
             one.values["out"], one.values["state"], one.error, one.told, one.knew, one.asked = {}, {}, "", 0, {}, None
         elif self.is_kind(path, "command", "pure"):
             one.struck, one.error = one.present, ""
+            self.struck.add(one.present)
         else:
             for child in self.children(path):
                 self.rerun(child, kind_of)

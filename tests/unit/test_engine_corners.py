@@ -176,6 +176,14 @@ def test_an_index_that_lost_its_element_takes_no_answer_for_it(drive: Drive) -> 
     assert sorted(str(job["path"]) for job in drive.jobs.values()) == ["w:work_0", "w:work_1"]
 
 
+def test_an_array_that_begins_with_a_hole_makes_all_but_one_wait(drive: Drive) -> None:
+    drive.make("works", "w", x=[1, 2, 3])
+    drive.set("w:in.y[1]", 5)
+    assert drive.reference.made["w:work_0"].asked, "it was asked with the default, and waits for its own now"
+    drive.answer_all()
+    assert [job["path"] for job in drive.jobs.values()] == ["w:work_1"]
+
+
 def test_growing_asks_only_who_is_new(drive: Drive) -> None:
     drive.make("works", "w", x=[1, 2, 3])
     drive.make("works", "after")

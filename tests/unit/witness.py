@@ -35,6 +35,8 @@ class Witness:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.asked: dict[str, tuple[str, dict[str, Any]]] = {}
         """Function and inputs that each key stands for."""
+        self.keys: dict[tuple[str, str, str], str] = {}
+        """The newest key for a function, an instance and inputs."""
         self.reference = Reference({schema.name: schema for schema in functions.FUNCTIONS})
         self.clock = 0
         self.is_sound = True
@@ -138,7 +140,7 @@ class Witness:
     def fork(self) -> Witness:
         """Another server that comes up with the same log and job book."""
         other = Witness()
-        other.log, other.asked, other.clock = list(self.log), dict(self.asked), self.clock
+        other.log, other.asked, other.keys, other.clock = list(self.log), dict(self.asked), dict(self.keys), self.clock
         other.jobs, other.reference, other.seen_at = deepcopy((self.jobs, self.reference, self.seen_at))
         for data in other.log:
             engine.fold(other.network, data)

@@ -21,6 +21,8 @@ Undo = Callable[[], None]
 __all__ = ["ROOT", "Evaluation", "Instance", "Network", "Place"]
 
 _PROJECT = FunctionSchema("project", "network")
+_AT_THE_END = -1
+"""Stands for elements that came or went at the end of an array, where those that stay are not concerned."""
 
 
 class Network:
@@ -132,7 +134,7 @@ class Network:
     def _stamp(self, instance: Instance, side: str, path: tuple[Member, ...]) -> None:
         """Remember when a field changed; of an array that is changed element by element, when each of them did."""
         changed, elements, field = instance.changed[side], instance.elements, path[0]
-        if len(path) > 1 and isinstance(path[1], int) and not self._outgrows_one(instance, side, path[0], path[1]):
+        if len(path) > 1 and isinstance(path[1], int) and not self._is_second(instance, side, path[0], path[1]):
             if (side, field, None) not in elements:
                 self._put(elements, (side, field, None), changed.get(field, 0))
             self._put(elements, (side, field, path[1]), self._at)
@@ -140,9 +142,10 @@ class Network:
             self._put(elements, (side, field, None), self._at)
         self._put(changed, field, self._at)
 
-    def _outgrows_one(self, instance: Instance, side: str, field: Member, index: int) -> bool:
+    def _is_second(self, instance: Instance, side: str, field: Member, index: int) -> bool:
+        """Whether an array gets a second element now: until then its only one stands for all."""
         array = instance.values[side].get(str(field))
-        return index > 0 and isinstance(array, list) and len(array) == 1
+        return index > 0 and (not isinstance(array, list) or len(array) <= 1)
 
     # --- one small function for each fact ------------------------------------------------------------------------
 
@@ -209,14 +212,14 @@ class Network:
     def _shortened(self, fact: f.Shortened) -> None:
         instance = self.instances[fact.id]
         self._undo(*tree.cut(instance.values[fact.side], fact.path, fact.length))
-        self._stamp(instance, fact.side, fact.path if fact.length <= 1 else (*fact.path, fact.length))
+        self._stamp(instance, fact.side, fact.path if fact.length <= 1 else (*fact.path, _AT_THE_END))
 
     def _widened(self, fact: f.Widened) -> None:
         instance = self.instances[fact.id]
         narrowest = min(fact.width, instance.width or 0)
         self._assign(instance, "width", fact.width)
         for field in instance.function.outputs:
-            self._stamp(instance, "out", (field.name,) if narrowest <= 1 else (field.name, narrowest))
+            self._stamp(instance, "out", (field.name,) if narrowest <= 1 else (field.name, _AT_THE_END))
         if fact.width == 0:
             self._news(instance)
 

@@ -177,10 +177,10 @@ class Transaction:
         self.do(f.Shortened(*place, length))
 
     def will_change(self, place: Place) -> None:
-        """Remember that a place changes now. An array that outgrows its only element is another thing for every reader."""
+        """Remember that a place changes now. An array that gets a second element is another thing for every reader."""
         self.changed.append(place)
         for depth, member in enumerate(place.path):
             if isinstance(member, int) and member > 0:
                 array = Place(place.instance, place.side, place.path[:depth])
-                if length_of(self.network, array) == 1:
+                if (length_of(self.network, array) or 0) <= 1:
                     self.changed.append(array)
