@@ -39,8 +39,9 @@ class Interrupted(BaseException):
 @click.option("--quick", is_flag=True, help="A small run: about half a minute in place of two.")
 @click.option("--keep", is_flag=True, help="Leave the server and its workers running, and say how to use them.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where the results go (default: ./cpc-demo-<date>-<time>).")
+@click.option("--seed", default=2, show_default=True, help="Of the simulations' random numbers.")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
-def main(quick: bool, keep: bool, folder: Path | None, debug: bool) -> None:
+def main(quick: bool, keep: bool, folder: Path | None, seed: int, debug: bool) -> None:
     """Adaptive sampling of a real molecule, alanine dipeptide, on a server and two workers that the demo starts itself.
 
     Simulations with OpenMM and the Markov models made of them are jobs; the workflow decides where to simulate next. At
@@ -50,7 +51,7 @@ def main(quick: bool, keep: bool, folder: Path | None, debug: bool) -> None:
     place = folder or Path(time.strftime("cpc-demo-%Y%m%d-%H%M%S"))
     try:
         with signals_as_exceptions():
-            run(console, QUICK if quick else FULL, place, keep)
+            run(console, QUICK if quick else FULL, place, keep, seed)
     except Interrupted as interrupted:
         click.echo("Interrupted; nothing is left running.", err=True)
         sys.exit(128 + interrupted.number)
@@ -61,7 +62,7 @@ def main(quick: bool, keep: bool, folder: Path | None, debug: bool) -> None:
         sys.exit(1)
 
 
-def run(console: Console, size: Size, place: Path, keep: bool) -> None:
+def run(console: Console, size: Size, place: Path, keep: bool, seed: int) -> None:
     """Run the demo from start to end; whatever happens, leave nothing behind but results (and, with `keep`, the system)."""
     begun = time.monotonic()
     is_new = make_empty_folder(place)
@@ -73,7 +74,7 @@ def run(console: Console, size: Size, place: Path, keep: bool) -> None:
         for _ in range(WORKERS):
             programs.start_worker()
         with Client.connect(programs.bundle) as client:
-            follow(console, client, programs, size, place)
+            follow(console, client, programs, size, place, seed)
         console.print(f"Done in {time.monotonic() - begun:.0f} s. In the folder {place}:", highlight=False, soft_wrap=True)
         for picture, what in PICTURES.items():
             console.print(f"  {picture:24} {what}", highlight=False)
@@ -89,10 +90,10 @@ def run(console: Console, size: Size, place: Path, keep: bool) -> None:
                     place.rmdir()
 
 
-def follow(console: Console, client: Client, programs: Programs, size: Size, place: Path) -> None:
+def follow(console: Console, client: Client, programs: Programs, size: Size, place: Path, seed: int) -> None:
     """Make the project, show how it goes, and at its end print the summary and fetch the pictures."""
     deadline = time.monotonic() + size.deadline_s
-    project = create_project(client, size, programs.folder / "structures")
+    project = create_project(client, size, programs.folder / "structures", seed)
     with Progress(console, size) as progress:
         while True:
             programs.check()

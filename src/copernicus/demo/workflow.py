@@ -55,7 +55,7 @@ FULL = Size(generations=14, recluster_ns=0.4, segment_ns=0.01, num_sim=8, sample
 QUICK = Size(generations=4, recluster_ns=0.2, segment_ns=0.01, num_sim=8, samples=30, deadline_s=300.0)
 
 
-def create_project(client: Client, size: Size, folder: Path) -> Project:
+def create_project(client: Client, size: Size, folder: Path, seed: int) -> Project:
     """Make the project and let it run; the start structures are written into `folder` first."""
     folder.mkdir(exist_ok=True)
     structures = []
@@ -71,6 +71,7 @@ def create_project(client: Client, size: Size, folder: Path) -> Project:
         "segment_ns": size.segment_ns,
         "num_sim": size.num_sim,
         "lag_time": LAG_FRAMES,
+        "seed": seed,
         "samples": size.samples,
     }
     project = client.start_project(PROJECT)
