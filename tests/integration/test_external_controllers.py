@@ -145,8 +145,8 @@ def test_a_program_that_is_not_there() -> None:
 
 def test_lines_that_nobody_asked_for_are_not_taken_for_answers(programs: Any) -> None:
     # In one write with the answer: a line that comes later may also come after the next call was written.
-    answer = WITH_PID.replace("flush=True", "flush=False")
-    program = programs(f'{answer}; print(\'{{"outputs": {{"n": 666}}}}\', flush=True)')
+    answer, unasked = "json.dumps({'outputs': {'n': call['inputs']['n'] + 1}})", "json.dumps({'outputs': {'n': 666}})"
+    program = programs(f"os.write(1, ({answer} + chr(10) + {unasked} + chr(10)).encode())")
     assert [ask(program, n).outputs for n in range(3)] == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
