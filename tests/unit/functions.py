@@ -40,7 +40,10 @@ TWO = FunctionSchema(
     connections=(InnerConnection("self:in.x", "one:in.x"), InnerConnection("one:out.z", "two:in.x"),
                  InnerConnection("two:out.z", "self:out.z")),
 )  # fmt: skip
-WORKS = scatter("m::works", WORK)
+# Here an element of `y` must be there for all, or for none.
+WORKS = FunctionSchema("m::works", "scatter", lift(WORK.inputs), lift(WORK.outputs), base="m::work")
+GATHERS = scatter("m::gathers", GATHER, whole=("x",))
+GRID = scatter("m::grid", WORKS)
 SAMES = scatter("m::sames", SAME)
 TWOS = scatter("m::twos", TWO)
 STATE = (Field("calls", "int?"),)
@@ -48,7 +51,10 @@ RESULTS = (Field("results", "int[]"), Field("total", "int?"))
 STEER = FunctionSchema("m::steer", "controller", (Field("n", "int"), Field("x", "int")), RESULTS, state=STATE)
 # One child that is a scatter, and one that is a controller.
 NEST = FunctionSchema("m::nest", "controller", (Field("n", "int"), Field("x", "int")), RESULTS, state=STATE)
-FUNCTIONS = (ADD, EVEN, TOTAL, COUNT, WORK, SAME, GATHER, PARTS, TWO, WORKS, SAMES, TWOS, STEER, NEST)
+STEERS = scatter("m::steers", STEER)
+FUNCTIONS = (
+    ADD, EVEN, TOTAL, COUNT, WORK, SAME, GATHER, PARTS, TWO, WORKS, SAMES, TWOS, GATHERS, GRID, STEER, NEST, STEERS,
+)  # fmt: skip
 MODULE = ModuleSchema("m", functions=FUNCTIONS)
 UNLUCKY = 13
 """An input with which a command's function fails."""

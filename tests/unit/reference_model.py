@@ -23,7 +23,7 @@ At = tuple[str, str, Members]
 
 @dataclass
 class One:
-    """An instance. `present` and `stood` are keys ("" for none); a key's result is in `Reference.results`."""
+    """An instance. `present` and `stood` are keys ("" for none)."""
 
     function: FunctionSchema
     index: int | None = None
@@ -103,10 +103,14 @@ class Reference:
         if side == "out" and one.function.kind in ("command", "pure"):
             own = self.results[one.stood][1] if one.stood else {}
         value = deepcopy(get(own, members))
-        for where, source in self.links.items():
-            if where[:2] == (path, side) and len(where[2]) > len(members) and where[2][: len(members)] == members:
-                value = put(value, where[2][len(members) :], self.show(*source))
+        for part in self._parts(path, side, members):
+            value = put(value, part[2][len(members) :], self.show(*part))
         return value
+
+    def _parts(self, path: str, side: str, members: Members) -> list[At]:
+        """The connected places inside a place."""
+        depth = len(members)
+        return [one for one in self.links if one[:2] == (path, side) and len(one[2]) > depth and one[2][:depth] == members]
 
     def _element(self, path: str, index: int, members: Members) -> Any:
         around, name = self.parent(path), members[0]
@@ -223,18 +227,10 @@ class Reference:
             return {path}
         if side == "out" and one.function.kind == "scatter":
             short = one.function.base.rpartition("::")[2]
-            indices = range(one.width or 0) if len(members) == 1 else [members[1]]
-            return set().union(
-                *(
-                    self._makers(f"{path}:{short}_{i}", "out", (members[0], *members[2:]))
-                    for i in indices
-                    if i < (one.width or 0)
-                )
-            )
-        parts = [
-            w for w in self.links if w[:2] == (path, side) and len(w[2]) > len(members) and w[2][: len(members)] == members
-        ]
-        return set().union(*(self._makers(*part) for part in parts))
+            indices = [i for i in range(one.width or 0) if len(members) == 1 or i == members[1]]
+            below = [(f"{path}:{short}_{index}", "out", (members[0], *members[2:])) for index in indices]
+            return set().union(*(self._makers(*one) for one in below))
+        return set().union(*(self._makers(*part) for part in self._parts(path, side, members)))
 
     def depends(self, path: str, side: str, members: Members, on: str, seen: set[str]) -> bool:
         """Whether a place shows something that was made, over any number of evaluations, from what `on` makes."""
@@ -362,13 +358,14 @@ class Reference:
             if child not in self.made:
                 self.make(child, start.function)
             for name, value in start.inputs.items():
-                self.free(child, name, None, kind_of)
-                self.write((child, "in", (name,)), deepcopy(value))
+                at: At = (child, "in", (name,))
+                self.free(at, None, kind_of)
+                self.write(at, deepcopy(value))
             for name, text in start.connections.items():
-                source = self._inside(path, text)
-                self.free(child, name, source, kind_of)
-                if self.links.get((child, "in", (name,))) != source:
-                    self.connect(source, (child, "in", (name,)))
+                at, source = self.place(f"{child}:in.{name}"), self._inside(path, text)
+                self.free(at, source, kind_of)
+                if self.links.get(at) != source:
+                    self.connect(source, at)
         for hold in answer.holds:
             self.made[f"{path}:{hold.name}"].held_why = hold.why
         for name in answer.resumes:
@@ -379,10 +376,11 @@ class Reference:
         if self.results.get(key, ("", ""))[0] == "failed" and not any(one.present == key for one in self.made.values()):
             del self.results[key]
 
-    def free(self, path: str, name: str, but: At | None, kind_of: Any) -> None:
-        """Disconnect an input and its parts."""
+    def free(self, at: At, but: At | None, kind_of: Any) -> None:
+        """Disconnect a place, its parts, and what it is a part of."""
         for where, source in list(self.links.items()):
-            if where[:2] == (path, "in") and where[2][0] == name and source != but:
+            shorter = min(len(where[2]), len(at[2]))
+            if where[:2] == at[:2] and where[2][:shorter] == at[2][:shorter] and source != but:
                 self.disconnect(where, kind_of(where))
 
     def sight(self, path: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.drive import Drive
 
-from copernicus.dataflow import transaction
+from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.calls import ChildStart, ControllerAnswer
 from copernicus.dataflow.controlling import CASCADE_LIMIT
 from copernicus.model import edits as e
@@ -86,3 +86,27 @@ def test_many_results_at_once_are_no_cascade(drive: Drive) -> None:
         drive.answer_all()
     assert max(one.depth for one in drive.network.instances.values()) <= 1
     assert all(depth <= 1 for depth in drive.network.depths.values())
+
+
+def test_a_controller_connects_into_arrays(drive: Drive) -> None:
+    drive.make("steer", "s", n=0, x=4)
+    into = {"x[0]": "self:in.x", "x[+]": "one:out.z"}
+    drive.answer(0, ControllerAnswer(starts=[ChildStart("one", "m::work", {"x": 1}), ChildStart("sum", "m::total", {}, into)]))
+    assert not drive.network.instances[1].error
+    assert drive.get("s:sum:in.x") == [4, None]
+    drive.answer(0)
+    (key,) = drive.jobs
+    drive.lease(key)
+    drive.end_job(key)
+    assert drive.get("s:sum:in.x") == [4, 10]
+
+
+@pytest.mark.parametrize("into", [{"x[1000001]": "self:in.x"}, {"x[0]": "self:out.results[+]"}, {"x[0]": "nobody:out.z"}])
+def test_what_cannot_be_connected_is_the_controllers_error(drive: Drive, into: dict[str, str]) -> None:
+    drive.make("steer", "s", n=0, x=4)
+    (call,) = drive.todo
+    assert isinstance(call, transaction.StartCall)
+    answer = ControllerAnswer(starts=[ChildStart("sum", "m::total", {}, into)])
+    engine.step(drive.network, drive.catalog, engine.CallEnded(1, call.call.seen, answer), 0.0)
+    assert "cannot be applied" in drive.network.instances[1].error
+    assert drive.network.instances[1].children == {}

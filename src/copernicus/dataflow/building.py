@@ -12,10 +12,12 @@ from copernicus.dataflow.network import ROOT, Instance, Place
 from copernicus.dataflow.paths import APPEND, Member, parse_path, show_path
 from copernicus.dataflow.transaction import Transaction
 from copernicus.dataflow.views import evaluated_readers, length_of, linked_parts, read, readers_of
-from copernicus.errors import ModuleError, Refused, UnknownPath, WrongType
+from copernicus.errors import ModuleError, Refused, TooLarge, UnknownPath, WrongType
 from copernicus.model.functions import FunctionSchema
 from copernicus.model.types import Type, decode, fits
 from copernicus.model.values import to_json
+
+INDEX_LIMIT = 1_000_000
 
 
 def place_text(tx: Transaction, place: Place) -> str:
@@ -79,7 +81,7 @@ def _fill_network(tx: Transaction, instance: Instance) -> None:
 def inner_place(tx: Transaction, around: Instance, text: str) -> Place:
     """Read a path as it is written inside a network or a controller: `self:in.x`, `child:out.y`."""
     path = parse_path(text)
-    if len(path.names) != 1 or not path.members:
+    if len(path.names) != 1 or not path.members or APPEND in path.members:
         raise UnknownPath(f"{text!r} is not a path inside {around.function.name}.")
     name = path.names[0]
     id = around.id if name == "self" else around.children.get(name)
@@ -127,6 +129,8 @@ def connect(tx: Transaction, source: Place, destination: Place) -> None:
         raise WrongType(
             f"{place_text(tx, source)} ({offered}) does not fit {place_text(tx, destination)} ({wanted}): {misfit}."
         )
+    if any(isinstance(member, int) and member > INDEX_LIMIT for member in destination.path):
+        raise TooLarge(f"{place_text(tx, destination)}: an array has at most {INDEX_LIMIT} elements.")
     links = tx.network.instances[destination.instance].links
     if links.get(destination.side, {}).get(destination.path) == source:
         return

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from copernicus.dataflow import facts as f
-from copernicus.dataflow.building import connect, disconnect, inner_place, make_instance, remove_instance, type_of, writer_of
+from copernicus.dataflow.building import (
+    connect,
+    disconnect,
+    inner_place,
+    make_instance,
+    remove_instance,
+    resolve_append,
+    type_of,
+    writer_of,
+)
 from copernicus.dataflow.calls import ChildSet, ChildStart, ChildView, ControllerAnswer, ControllerCall
 from copernicus.dataflow.network import Instance, Network, Place
 from copernicus.dataflow.paths import clean_name, parse_path
@@ -74,7 +83,7 @@ def _fields(network: Network, instance: Instance, side: str, fields: tuple[Field
 def _child(network: Network, child: Instance, seen: int) -> ChildView:
     has_ended = child.ended > seen
     is_held = bool(child.is_held or child.held_why)
-    error = own_error(network, child) or child.ended_error
+    error = own_error(network, child) or ("" if child.is_busy else child.ended_error)
     return ChildView(
         name=child.name,
         function=child.function.name,
@@ -156,7 +165,8 @@ def _set_inputs(tx: Transaction, instance: Instance, child: Instance, change: Ch
         tx.write(place, to_json(decode(kind, value, f"{child.name}.{name}")))
     for field, text in change.connections.items():
         # A key may go into a field: `others[0]`, `rec.member`.
-        place, source = Place(child.id, "in", parse_path(f"self:in.{field}").members), inner_place(tx, instance, text)
+        place = resolve_append(tx, Place(child.id, "in", parse_path(f"self:in.{field}").members))
+        source = inner_place(tx, instance, text)
         while (writer := writer_of(tx, place)) is not None and links[writer.path] != source:
             disconnect(tx, writer)
         connect(tx, source, place)

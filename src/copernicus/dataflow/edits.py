@@ -22,7 +22,6 @@ from copernicus.model.types import Type, decode
 from copernicus.model.values import to_json
 
 LITERAL_LIMIT_BYTES = 1024 * 1024
-INDEX_LIMIT = 1_000_000
 NAMES_SHOWN = 20
 
 
@@ -126,8 +125,8 @@ def _writable(tx: Transaction, text: str) -> Place:
             members = (place.path[0], instance.index, *place.path[1:])
             hint = f"Set {building.place_text(tx, Place(instance.parent, 'in', members))} instead."
         raise Refused(f"{text} cannot be set: {_owner(network, instance)}.", hint)
-    if any(isinstance(member, int) and member > INDEX_LIMIT for member in place.path):
-        raise TooLarge(f"{text}: an array has at most {INDEX_LIMIT} elements.")
+    if any(isinstance(member, int) and member > building.INDEX_LIMIT for member in place.path):
+        raise TooLarge(f"{text}: an array has at most {building.INDEX_LIMIT} elements.")
     return place
 
 
