@@ -9,6 +9,7 @@ import os
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -21,7 +22,8 @@ from copernicus.dataflow.transaction import DescribeJob, StartCall
 from copernicus.model import edits as e
 from copernicus.model.types import Type, fits
 
-HISTORIES = int(os.environ.get("COPERNICUS_HISTORIES", "100"))
+IS_SHORT = "COPERNICUS_HISTORIES" not in os.environ
+HISTORIES = int(os.environ.get("COPERNICUS_HISTORIES", "200"))
 STEPS = int(os.environ.get("COPERNICUS_STEPS", "40"))
 NAMES = ["a", "b", "c", "d", "e"]
 RANDOM = st.randoms(use_true_random=False)
@@ -43,6 +45,8 @@ def some_value(chance: Random, kind: Type) -> Any:
 
 
 class Machine(RuleBasedStateMachine):
+    histories, happened = 0, 0
+
     def __init__(self) -> None:
         super().__init__()
         self.witness = Witness()
@@ -260,6 +264,7 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whoever goes on, and whoever comes up from the log, end with the same values."""
+        Machine.histories, Machine.happened = Machine.histories + 1, Machine.happened + self.witness.clock
         if not self.witness.is_sound or not self.witness.log:
             return
         # A call that is under way is lost with a crash; what is made anew may see other inputs.
@@ -276,7 +281,8 @@ class Machine(RuleBasedStateMachine):
         assert here == there, {place: (value, there.get(place)) for place, value in here.items() if there.get(place) != value}
 
 
-def test_the_engine_means_what_the_reference_means() -> None:
+@pytest.mark.timeout(900 if IS_SHORT else 0)
+def test_the_engine_means_what_the_reference_means(capsys: pytest.CaptureFixture[str]) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
@@ -284,7 +290,10 @@ def test_the_engine_means_what_the_reference_means() -> None:
             stateful_step_count=STEPS,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            derandomize="COPERNICUS_HISTORIES" not in os.environ,
+            derandomize=IS_SHORT,
             database=None,
         ),
     )
+    if not IS_SHORT:
+        with capsys.disabled():
+            print(f"\n{Machine.histories} histories, {Machine.happened} things happened in them")
