@@ -217,7 +217,7 @@ def test_module_code_reads_files_and_unusable_answers_are_errors(folder: Path) -
 
 def test_a_pool_that_cannot_start_says_why(folder: Path) -> None:
     (folder / "modules" / "killer").mkdir()
-    (folder / "modules" / "killer" / "functions.py").write_text("import os, sys\nsys.stderr.write('last words')\nos._exit(1)")
+    (folder / "modules" / "killer" / "functions.py").write_text("import os\nos.write(2, b'last words')\nos._exit(1)")
 
     async def start() -> None:
         pool = Pool(1, folder / "blobs", str(folder / "modules"))

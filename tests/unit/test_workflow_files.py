@@ -138,7 +138,7 @@ def test_what_is_refused_is_named_with_line_and_element(line: str, spot: str, wh
         ('<assign value="1" dest="self:ext_out.q"/>', "cannot be set"),
         ('<assign value="one" dest="mul:in.b"/>', "'one' is not a number"),
         ('<instance id="again" function="add-mul"/>', "contains itself"),
-        ('<instance id="self" function="t::add"/>', "already an instance 'self'"),
+        ('<instance id="self" function="t::add"/>', "'self' cannot be a name"),
         ('<instance id="add" function="t::add"/>', "already an instance 'add'"),
     ],
 )
