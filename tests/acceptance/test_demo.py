@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytest.importorskip("openmm")
-pytest.importorskip("deeptime")
-pytest.importorskip("matplotlib")
+pytest.importorskip("openmm", reason="needs the package openmm (an extra)")
+pytest.importorskip("deeptime", reason="needs the package deeptime (an extra)")
+pytest.importorskip("matplotlib", reason="needs the package matplotlib (an extra)")
 
 pytestmark = pytest.mark.openmm
 

@@ -14,8 +14,8 @@ from copernicus.modules.msm.results import Model, Summary
 from copernicus.plugin.functions import File
 from copernicus.testing import call_command, fake_file
 
-np = pytest.importorskip("numpy")
-pytest.importorskip("scipy")
+np = pytest.importorskip("numpy", reason="needs the package numpy (an extra)")
+pytest.importorskip("scipy", reason="needs the package scipy (an extra)")
 
 from tests.unit.three_wells import WELL_REGIONS, exact, simulate  # noqa: E402
 
@@ -78,8 +78,8 @@ def test_a_model_is_built_as_the_command_says(folder: Path) -> None:
 
 
 def test_a_report_has_macrostates_and_pictures(folder: Path) -> None:
-    pytest.importorskip("deeptime")
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("deeptime", reason="needs the package deeptime (an extra)")
+    pytest.importorskip("matplotlib", reason="needs the package matplotlib (an extra)")
     common = {"features": features(), "angles": ["x", "y"], "regions": regions(), "lag_time": 15, "samples": 8}
     assert main(list(call_command(build_msm, **common).argv)) == 0
     (folder / "models_0.json").write_bytes((folder / "model.json").read_bytes())

@@ -16,8 +16,8 @@ from copernicus.demo.molecule import PHI, PSI, START_REGIONS, alanine_dipeptide
 from copernicus.modules.openmm.functions import Feature, minimize, segment
 from copernicus.testing import call_command, fake_file
 
-np = pytest.importorskip("numpy")
-pytest.importorskip("openmm")
+np = pytest.importorskip("numpy", reason="needs the package numpy (an extra)")
+pytest.importorskip("openmm", reason="needs the package openmm (an extra)")
 
 from copernicus.modules.openmm.dcd import DcdWriter, count_frames, read_frame  # noqa: E402
 from copernicus.modules.openmm.features import dihedral  # noqa: E402

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-np = pytest.importorskip("numpy")
-pytest.importorskip("scipy")
+np = pytest.importorskip("numpy", reason="needs the package numpy (an extra)")
+pytest.importorskip("scipy", reason="needs the package scipy (an extra)")
 
 from tests.unit.three_wells import REGION_HALF_WIDTH_DEGREES, WELL_REGIONS, exact, simulate  # noqa: E402
 
@@ -59,7 +59,7 @@ def test_two_states_have_the_timescale_of_their_rates() -> None:
 
 
 def test_the_estimate_is_reversible_and_the_one_of_another_library() -> None:
-    tools = pytest.importorskip("deeptime.markov.tools.estimation")
+    tools = pytest.importorskip("deeptime.markov.tools.estimation", reason="needs the package deeptime (an extra)")
     random = np.random.default_rng(5)
     counts = np.ceil(random.exponential(3.0, (30, 30)) * (random.random((30, 30)) < 0.3)) + np.diag(np.ones(29), 1)
     counts[-1, 0] = 1
