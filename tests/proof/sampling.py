@@ -10,7 +10,7 @@ from tests.proof.evidence import read_book
 from tests.proof.journal import Journal
 
 from copernicus.demo.molecule import PHI, PSI, START_REGIONS, alanine_dipeptide
-from copernicus.errors import Unavailable
+from copernicus.errors import Unavailable, UnknownPath
 from copernicus.testing.system import System
 
 GROWING = ("generation", "simulated_ns")
@@ -18,13 +18,16 @@ KEPT = ("trajectories", "features", "history")
 
 
 class Sampling:
-    """`msm::adaptive` over OpenMM simulations of 10 ps; `generations` models of 20 simulations each."""
+    """An instance `msm` of `msm::adaptive` in a project of `system`: watched, and judged at its end."""
 
-    project = "sampling"
-
-    def __init__(self, system: System, generations: int) -> None:
-        self.system = system
+    def __init__(self, system: System, project: str) -> None:
+        self.system, self.project = system, project
         self.journal = Journal()
+
+    @classmethod
+    def begun(cls, system: System, generations: int) -> Sampling:
+        """Start one over OpenMM simulations of 10 ps, with `generations` models of 20 simulations each."""
+        sampling = cls(system, "sampling")
         confs = []
         for name, (phi, psi) in START_REGIONS.items():
             path = system.folder / f"{name}.pdb"
@@ -32,7 +35,7 @@ class Sampling:
             confs.append(path)
         features = [{"name": name, "kind": "dihedral", "atoms": list(atoms)} for name, atoms in (("phi", PHI), ("psi", PSI))]
         with system.client() as client:
-            project = client.start_project(self.project)
+            project = client.start_project(sampling.project)
             with project.transaction() as change:
                 change.import_module("msm")
                 change.instance("msm::adaptive", "msm")
@@ -42,6 +45,7 @@ class Sampling:
                 }.items():  # fmt: skip
                     change.set(f"msm:in.{place}", value)
                 change.activate()
+        return sampling
 
     def look(self) -> dict[str, Any]:
         """Read the outputs and journal them: what grows may not shrink, what was collected stays in its place."""
@@ -60,6 +64,14 @@ class Sampling:
             for index, value in enumerate(outputs[name] or []):
                 self.journal.see(f"{name}[{index}]", str(value))
         return outputs
+
+    def has_begun(self) -> bool:
+        """Say whether the project is there, and its instance."""
+        with self.system.client() as client:
+            try:
+                return any(row.path == "msm" for row in client.project(self.project).status().top)
+            except (Unavailable, UnknownPath):
+                return False
 
     def is_finished(self) -> bool:
         """Say whether the final report is there, or something is in error."""

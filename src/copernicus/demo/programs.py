@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from copernicus.errors import CopernicusError
 
 _COMMAND_LIMIT_S = 120.0
 _POLITE_S = 15.0
+_SERVER_AWAY_S = 30.0
 
 
 class DemoFailed(CopernicusError):
@@ -44,6 +46,7 @@ class Programs:
         self.bundle = self.settings / "client.cnx"
         self.workers: list[RunningWorker] = []
         self.server_pid: int | None = None
+        self._away_since: float | None = None
         own = {name: value for name, value in os.environ.items() if not name.startswith("CPC_")}
         self.environment = own | {"CPC_CONF_HOME": str(self.settings.absolute())}
 
@@ -56,7 +59,7 @@ class Programs:
             "cpc-server", "setup", *ports, "-stdin", str((self.folder / "projects").absolute()), text=secrets.token_urlsafe(24)
         )
         self.run("cpc-server", "start")
-        self.server_pid = json.loads(self.run("cpc-server", "status", "--json"))["pid"]
+        self.server_pid = self._running_server()
 
     def start_worker(self) -> None:
         """Start one worker with one core."""
@@ -71,13 +74,22 @@ class Programs:
         self.workers.append(RunningWorker(process, log))
 
     def check(self) -> None:
-        """Raise `DemoFailed` when the server or a worker has died."""
+        """Raise `DemoFailed` when a worker has died, or the server and nobody has started it again for a while."""
         for number, worker in enumerate(self.workers, start=1):
             status = worker.process.poll()
             if status is not None:
                 raise DemoFailed(f"Worker {number} has ended with status {status}:\n{last_lines(worker.log)}")
-        if self.server_pid is not None and not psutil.pid_exists(self.server_pid):
-            raise DemoFailed(f"The server has died:\n{self.server_log()}")
+        if self.server_pid is None or is_alive(self.server_pid):
+            self._away_since = None
+            return
+        # Whoever killed it to see what happens may start it again: workers and client carry on then.
+        found = self._running_server()
+        if found is not None:
+            self.server_pid = found
+            return
+        self._away_since = self._away_since or time.monotonic()
+        if time.monotonic() - self._away_since > _SERVER_AWAY_S:
+            raise DemoFailed(f"The server has died, and was not started again:\n{self.server_log()}")
 
     def server_log(self) -> str:
         """Return the last lines of the server's logs."""
@@ -110,10 +122,11 @@ class Programs:
     def end(self) -> None:
         """End the workers and the server with all that they started, politely first, and remove the folder."""
         owned = [worker.process.pid for worker in self.workers]
+        if self.server_pid is None or not is_alive(self.server_pid):
+            # Interrupted while it was being started, or killed and perhaps started again.
+            self.server_pid = self._running_server() if self.settings.exists() else None
         if self.server_pid is not None:
             owned.append(self.server_pid)
-        elif self.settings.exists():
-            owned += self._server_of_unfinished_start()
         living = []
         for pid in owned:
             with contextlib.suppress(psutil.Error):
@@ -132,12 +145,20 @@ class Programs:
                 worker.process.wait(timeout=_POLITE_S)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _server_of_unfinished_start(self) -> list[int]:
-        """Return the server that was just being started when the demo was interrupted, if there is one."""
+    def _running_server(self) -> int | None:
+        """Return the process id of the server of these settings, None when there is none."""
         with contextlib.suppress(DemoFailed, ValueError):
             pid = json.loads(self.run("cpc-server", "status", "--json", is_checked=False)).get("pid")
-            return [pid] if pid else []
-        return []
+            return int(pid) if pid else None
+        return None
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process lives; one that has ended and waits to be reaped does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def program(name: str) -> str:
