@@ -11,10 +11,10 @@ from copernicus.wire import messages as m
 
 def handlers(rooms: Rooms) -> dict[str, Handler]:
     """The messages about projects and modules."""
-    projects = rooms.projects
+    projects, enquiries = rooms.projects, rooms.projects.enquiries
 
     async def rows(call: Call, request: m.ProjectsRequest) -> m.ProjectsReply:
-        return m.ProjectsReply([row for row in projects.rows() if call.identity.may_see(row.name)])
+        return m.ProjectsReply([row for row in enquiries.rows() if call.identity.may_see(row.name)])
 
     async def start(call: Call, request: m.StartProjectRequest) -> m.Done:
         call.identity.check_may_make(request.name)
@@ -40,27 +40,27 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         return projects.export_workflow(request)
 
     async def listing(call: Call, request: m.ListRequest) -> m.ListReply:
-        return projects.list(request)
+        return enquiries.list(request)
 
     async def get(call: Call, request: m.GetRequest) -> m.GetReply:
-        return projects.get(request)
+        return enquiries.get(request)
 
     async def status(call: Call, request: m.StatusRequest) -> m.StatusReply:
-        return projects.status(request)
+        return enquiries.status(request)
 
     async def why(call: Call, request: m.WhyRequest) -> m.WhyReply:
-        return projects.why(request)
+        return enquiries.why(request)
 
     async def log(call: Call, request: m.LogRequest) -> m.LogReply:
-        return projects.log(request)
+        return enquiries.log(request)
 
     async def modules(call: Call, request: m.ModulesRequest) -> m.ModulesReply:
-        return projects.modules()
+        return enquiries.modules()
 
     async def info(call: Call, request: m.InfoRequest) -> m.InfoReply:
         if request.project and not call.identity.may_see(request.project):
             raise unknown_project(request.project)
-        return projects.info(request)
+        return enquiries.info(request)
 
     return {
         "projects": rows,

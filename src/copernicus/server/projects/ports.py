@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from copernicus.dataflow.calls import Answer, Call
+from copernicus.errors import UnknownPath
 from copernicus.model.functions import ModuleSchema
 from copernicus.server.storage.abc import JobBook, JobRecord
 
@@ -43,3 +44,13 @@ class ModuleCode(Protocol):
     async def stop(self) -> None:
         """End."""
         ...
+
+
+def find_job(jobs: Jobs, project: str, target: str) -> JobRecord | None:
+    """The job whose number `target` is, None when it is no number; `UnknownPath` when the project has no such job."""
+    if not target.isdigit():
+        return None
+    job = jobs.record(int(target))
+    if job is None or job.project != project:
+        raise UnknownPath(f"There is no job {target} in this project.", "`cpcc queue` and `cpcc running` list jobs.")
+    return job

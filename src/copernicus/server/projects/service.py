@@ -11,14 +11,12 @@ from typing import Any, TypeVar
 
 from copernicus.blobs.folder import BlobFolder
 from copernicus.dataflow import engine, transaction
-from copernicus.dataflow.declaring import LOCAL, is_local
 from copernicus.errors import CopernicusError, Refused, UsageError
 from copernicus.model.edits import DeclareFunction, Edit, SetFile, SetValue
-from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.model.values import FileRef
 from copernicus.server.access.identity import unknown_project
+from copernicus.server.projects.enquiries import Enquiries
 from copernicus.server.projects.live import LiveProject
-from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.ports import Jobs, ModuleCode
 from copernicus.server.projects.workflows.declarations import at
 from copernicus.server.projects.workflows.export import export
@@ -51,6 +49,7 @@ class Projects:
         self._catalog = transaction.Catalog([])
         self._live: dict[str, LiveProject] = {}
         self._by_id: dict[str, LiveProject] = {}
+        self.enquiries = Enquiries(self._find, lambda: sorted(self._live), jobs, store, lambda: self._catalog)
 
     # --- life ----------------------------------------------------------------------------------------------------
 
@@ -203,54 +202,6 @@ class Projects:
     def _remember(self, unit: Unit, request_id: str, who: str, reply: m.Message) -> None:
         if request_id:
             unit.add(RememberAnswer(request_id, who, encode(reply), self._clock()))
-
-    # --- looking -------------------------------------------------------------------------------------------------
-
-    def _look(self, name: str) -> Looking:
-        return Looking(self._find(name), self._jobs, self._store)
-
-    def rows(self) -> list[m.ProjectRow]:
-        """A line about each project."""
-        return [self._look(name).row() for name in sorted(self._live)]
-
-    def list(self, request: m.ListRequest) -> m.ListReply:
-        """What stands at a path."""
-        return self._look(request.project).listing(request.path)
-
-    def get(self, request: m.GetRequest) -> m.GetReply:
-        """The value at a place."""
-        return self._look(request.project).get(request.path)
-
-    def status(self, request: m.StatusRequest) -> m.StatusReply:
-        """A project in numbers."""
-        return self._look(request.project).status()
-
-    def why(self, request: m.WhyRequest) -> m.WhyReply:
-        """Why something is as it is."""
-        return m.WhyReply(self._look(request.project).why(request.target))
-
-    def log(self, request: m.LogRequest) -> m.LogReply:
-        """What happened."""
-        return m.LogReply(self._look(request.project).log(request.target))
-
-    def modules(self) -> m.ModulesReply:
-        """All modules; of their functions the names, kinds and help."""
-        rows = []
-        for _, module in sorted(self._catalog.modules.items()):
-            brief = tuple(FunctionSchema(one.name, one.kind, help=one.help) for one in module.functions)
-            rows.append(type(module)(module.name, module.help, brief, module.error))
-        return m.ModulesReply(rows)
-
-    def info(self, request: m.InfoRequest) -> m.InfoReply:
-        """A module, or a function with all its inputs and outputs."""
-        module, colon, function = request.name.replace("-", "_").partition(":")
-        catalog = self._catalog
-        if module == LOCAL and request.project:
-            own = {name: one for name, one in self._find(request.project).network.functions.items() if is_local(name)}
-            catalog = transaction.Catalog([ModuleSchema(LOCAL, "Functions of this project's own", tuple(own.values()))])
-        if not colon:
-            return m.InfoReply(module=catalog.module(module))
-        return m.InfoReply(function=catalog.function(f"{module}::{function.removeprefix(':')}"))
 
     # --- the ends of jobs ----------------------------------------------------------------------------------------
 

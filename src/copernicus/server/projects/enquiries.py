@@ -1,0 +1,77 @@
+"""What people ask to see, by the messages in which they ask: nothing here changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from copernicus.dataflow.declaring import LOCAL, is_local
+from copernicus.dataflow.transaction import Catalog
+from copernicus.model.functions import FunctionSchema, ModuleSchema
+from copernicus.server.projects.chronicle import Chronicle
+from copernicus.server.projects.live import LiveProject
+from copernicus.server.projects.looking import Looking
+from copernicus.server.projects.ports import Jobs
+from copernicus.server.projects.reasons import Reasons
+from copernicus.server.storage.abc import BookStore
+from copernicus.wire import messages as m
+
+
+class Enquiries:
+    """Answers about projects and modules. `find` raises when there is no project of that name; `names` are all of them."""
+
+    def __init__(
+        self,
+        find: Callable[[str], LiveProject],
+        names: Callable[[], list[str]],
+        jobs: Jobs,
+        store: BookStore,
+        catalog: Callable[[], Catalog],
+    ) -> None:
+        self._find, self._names, self._jobs, self._store, self._catalog = find, names, jobs, store, catalog
+
+    def _look(self, name: str) -> Looking:
+        return Looking(self._find(name), self._jobs)
+
+    def rows(self) -> list[m.ProjectRow]:
+        """A line about each project."""
+        return [self._look(name).row() for name in self._names()]
+
+    def list(self, request: m.ListRequest) -> m.ListReply:
+        """What stands at a path."""
+        return self._look(request.project).listing(request.path)
+
+    def get(self, request: m.GetRequest) -> m.GetReply:
+        """The value at a place."""
+        return self._look(request.project).get(request.path)
+
+    def status(self, request: m.StatusRequest) -> m.StatusReply:
+        """A project in numbers."""
+        return self._look(request.project).status()
+
+    def why(self, request: m.WhyRequest) -> m.WhyReply:
+        """Why something is as it is."""
+        return m.WhyReply(Reasons(self._find(request.project), self._jobs).why(request.target))
+
+    def log(self, request: m.LogRequest) -> m.LogReply:
+        """What happened."""
+        found = Chronicle(self._find(request.project), self._jobs, self._store)
+        return m.LogReply(found.log(request.target))
+
+    def modules(self) -> m.ModulesReply:
+        """All modules; of their functions the names, kinds and help."""
+        rows = []
+        for _, module in sorted(self._catalog().modules.items()):
+            brief = tuple(FunctionSchema(one.name, one.kind, help=one.help) for one in module.functions)
+            rows.append(type(module)(module.name, module.help, brief, module.error))
+        return m.ModulesReply(rows)
+
+    def info(self, request: m.InfoRequest) -> m.InfoReply:
+        """A module, or a function with all its inputs and outputs."""
+        module, colon, function = request.name.replace("-", "_").partition(":")
+        catalog = self._catalog()
+        if module == LOCAL and request.project:
+            own = {name: one for name, one in self._find(request.project).network.functions.items() if is_local(name)}
+            catalog = Catalog([ModuleSchema(LOCAL, "Functions of this project's own", tuple(own.values()))])
+        if not colon:
+            return m.InfoReply(module=catalog.module(module))
+        return m.InfoReply(function=catalog.function(f"{module}::{function.removeprefix(':')}"))

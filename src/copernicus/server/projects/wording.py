@@ -1,0 +1,35 @@
+"""Values in one line, as people read them in lists."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+TEXT_LIMIT = 200
+
+
+def show_value(value: Any) -> str:
+    """A value in one line; files by name and size in bytes."""
+    if isinstance(value, dict) and "blob" in value and "size" in value:
+        return f"{value.get('name', 'file')} ({show_size(value['size'])})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {show_value(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join("-" if item is None else show_value(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def show_size(size_bytes: int) -> str:
+    """A size with three digits: 0 B, 30.0 MB."""
+    size, units = float(size_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.3g} {units[0]}" if units[0] == "B" or size >= 100 else f"{size:.1f} {units[0]}"
+
+
+def shorten(text: str) -> str:
+    """Cut a text for a list."""
+    text = text.replace("\n", " ")
+    return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
