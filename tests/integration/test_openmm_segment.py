@@ -47,7 +47,7 @@ def arguments(structure: Path, length_ps: float, seed: int = 5, positions: Path 
         segment, structure=fake_file("start.pdb", "s"), length_ps=length_ps, features=FEATURES, seed=seed, with_energy=True,
         positions=fake_file("end.npz", "p") if positions else None, positions_frame=frame,
     )  # fmt: skip
-    return [{"structure.pdb": str(structure), "positions.npz": str(positions)}.get(word, word) for word in job.argv]
+    return [{"structure.pdb": str(structure), "positions.npz": str(positions)}.get(word, word) for word in job.arguments]
 
 
 def run_in(folder: Path, argv: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
@@ -146,7 +146,7 @@ def test_the_start_structures_are_where_they_claim_to_be_and_relax_nearby(
     for name, (phi, psi) in START_REGIONS.items():
         Path("s.pdb").write_text(alanine_dipeptide(phi, psi))
         job = call_command(minimize, structure=fake_file("s.pdb", "x"))
-        assert main(["s.pdb" if word == "structure.pdb" else word for word in job.argv]) == 0
+        assert main(["s.pdb" if word == "structure.pdb" else word for word in job.arguments]) == 0
         before = Molecule(Path("s.pdb"), DEFAULT_FORCEFIELD).positions_nm
         after = Molecule(Path("minimized.pdb"), DEFAULT_FORCEFIELD).positions_nm
         for angle, atoms in ((phi, PHI), (psi, PSI)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +59,25 @@ def test_exit_status_output_and_tails(bench: Bench) -> None:
     assert values["kept"] == [1, 2]
     assert "maybe" not in values
     assert ended.report.stdout_tail.startswith("E = -1.5e3\n")
+
+
+def test_what_was_run_is_told_so_that_it_can_be_run_again(bench: Bench) -> None:
+    script = bench.root / "program.sh"
+    script.write_text("cat in.txt > out.txt\n")
+    own = {**bench.tools.environment, "GMX_MAXBACKUP": "-1", "TERM": "dumb"}
+    bench.tools = dataclasses.replace(bench.tools, environment=own)
+    program = Found(Executable("copy", ("sh", str(script)), environment={"MODE": "fast"}), "1", "test")
+    bench.blobs[hash_bytes(b"12345")] = b"12345"
+    staged = (StagedFile("in.txt", FileRef(hash_bytes(b"12345"), 5)),)
+    report = bench.run("", program, files=staged, outputs={"out": Output("file", "out.txt")}).report
+    assert report.outcome == "finished", report
+    execution = report.execution
+    assert execution.program == (shutil.which("sh"), str(script))
+    assert execution.program_hash == hash_bytes(script.read_bytes()), "the script is what may change, not the interpreter"
+    assert execution.environment == {"MODE": "fast", "GMX_MAXBACKUP": "-1"}
+    assert (execution.bytes_in, execution.bytes_out) == (5, 5)
+    script.write_text("cat in.txt > out.txt; exit 1\n")
+    assert bench.run("", program, files=staged).report.execution.program_hash == hash_bytes(script.read_bytes())
 
 
 def test_failures_say_what_happened(bench: Bench) -> None:

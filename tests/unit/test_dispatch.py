@@ -8,7 +8,7 @@ import pytest
 from tests.unit.leasing import HEARTBEAT_S, Rig, bundle, report, scenario
 
 from copernicus.errors import NoSpace, NotAllowed
-from copernicus.model.jobs import JobDescription, Output, Resources, StagedFile
+from copernicus.model.jobs import Execution, JobDescription, Output, Resources, StagedFile
 from copernicus.model.values import FileRef
 from copernicus.server.storage.abc import JobRecord, Unit
 from copernicus.wire import messages as m
@@ -31,6 +31,22 @@ async def test_a_job_goes_out_comes_back_and_ends_once(rig: Rig) -> None:
     assert rig.project.ends == [("finished", job, "{'x': 1}")]
     assert rig.state(job) == "done"
     assert rig.dispatch.jobs.find("p", "a").attempts[0].core_s == 2.0
+
+
+@scenario
+async def test_an_attempt_is_kept_with_all_that_is_needed_to_run_it_again(rig: Rig) -> None:
+    (job,) = await rig.want("a", resources=Resources(gpus=2), seed=7)
+    rig.announce("w", gpus=2, site="the lab")
+    (leased,) = (await rig.exchange("w")).jobs
+    execution = Execution(("/bin/true",), "f" * 64, {"GMX_MAXBACKUP": "-1"}, 10, 20)
+    await rig.exchange("w", report(leased, execution=execution, version="1.5"), cores=0)
+    rig.restart()
+    record = rig.dispatch.jobs.record(job)
+    assert record is not None
+    (row,) = record.attempts
+    assert (row.worker, row.hostname, row.site, row.platform, row.version) == ("w", "host-w", "the lab", "smp", "1.5")
+    assert (row.core_s, row.gpus, row.gpu_s, row.execution) == (2.0, 2, 4.0, execution)
+    assert record.description.seed == 7
 
 
 @scenario

@@ -75,10 +75,10 @@ def test_inputs_fill_whole_arguments() -> None:
     tpr, index = fake_file("run.tpr", "a"), fake_file("i.ndx", "b")
     job = call_command(command, tpr, steps=10, more=["-a b", "; rm"], priority=3)
     assert (job.executable, job.versions, job.priority) == ("gromacs/mdrun", ">=2019", 3)
-    assert job.argv == ("-s", "tpr.tpr", "--seed=5", "{x}", "-a b", "; rm", "-nsteps", "10")
+    assert job.arguments == ("-s", "tpr.tpr", "--seed=5", "{x}", "-a b", "; rm", "-nsteps", "10")
     assert job.files == (StagedFile("tpr.tpr", FileRef(tpr.blob, 1, "tpr.tpr")),)
     with_all = call_command(command, tpr, ndx=index, verbose=True, steps=10, seed=0)
-    assert with_all.argv == ("-s", "tpr.tpr", "-n", "ndx.ndx", "-v", "--seed=0", "{x}", "-nsteps", "10")
+    assert with_all.arguments == ("-s", "tpr.tpr", "-n", "ndx.ndx", "-v", "--seed=0", "{x}", "-nsteps", "10")
     assert with_all.environment == {"THREADS": "0"}
 
 

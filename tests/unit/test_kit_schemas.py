@@ -143,7 +143,7 @@ def test_a_command_describes_its_job() -> None:
     job = call_command(command, tpr, parts, ndx=index, length_ns=2.5, verbose=True)
     assert (job.executable, job.versions, job.priority) == ("gromacs/mdrun", ">=2019", 30)
     argv = "-s tpr.tpr -p parts_0.xtc parts_1.xtc -n ndx.ndx -v -ns 2.5"
-    assert job.argv == tuple(argv.split())
+    assert job.arguments == tuple(argv.split())
     assert {one.name for one in job.files} == {"old.part0.xtc", "tpr.tpr", "parts_0.xtc", "parts_1.xtc", "ndx.ndx"}
     # The key of a job must not change with the name under which a file was uploaded.
     assert StagedFile("tpr.tpr", FileRef("a" * 64, 1, "tpr.tpr")) in job.files

@@ -26,6 +26,11 @@ def host_name() -> str:
     return socket.gethostname().split(".")[0] or "localhost"
 
 
+def site_name(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the name of the cluster or centre that this machine belongs to: `$CPC_SITE`, or the scheduler's; "" for none."""
+    return environment.get("CPC_SITE") or environment.get("SLURM_CLUSTER_NAME") or ""
+
+
 def server_folder(name: str = "", environment: Mapping[str, str] = os.environ) -> Path:
     """Return the settings folder of the server called `name` ("" is the default one)."""
     name = name or DEFAULT_NAME

@@ -12,6 +12,7 @@ from copernicus.dataflow.calls import ControllerAnswer
 from copernicus.dataflow.controlling import call_ended
 from copernicus.dataflow.edits import apply_edit
 from copernicus.dataflow.evaluating import described, file_result
+from copernicus.dataflow.instances import ORIGIN
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.settling import refresh_busy, settle
 from copernicus.dataflow.status import is_pending
@@ -67,6 +68,10 @@ class JobEnded(msgspec.Struct, frozen=True):
     attempt: int = 0
     worker: str = ""
     version: str = ""
+    hostname: str = ""
+    site: str = ""
+    program_hash: str = ""
+    gpu_s: float = 0.0
 
 
 class Resumed(msgspec.Struct, frozen=True):
@@ -113,7 +118,7 @@ def step(network: Network, catalog: Catalog, event: Event, now: float) -> Outcom
                 if event.id in network.instances:
                     call_ended(tx, network.instances[event.id], event.seen, event.answer)
             case JobEnded():
-                origin = {name: getattr(event, name) for name in ("core_s", "job", "attempt", "worker", "version")}
+                origin = {name: getattr(event, name) for name in ORIGIN}
                 refused = file_result(tx, event.key, event.outputs, event.error, origin)
             case Resumed():
                 resume(tx)

@@ -135,7 +135,7 @@ class Renewed(_Fact, frozen=True, tag="renew"):
 
 
 class Filed(_Fact, frozen=True, tag="filed"):
-    """An evaluation ended: with outputs, or with an error. `core_s` is what it cost."""
+    """An evaluation ended: with outputs, or with an error. `core_s` and `gpu_s` are what it cost."""
 
     key: str
     outputs: dict[str, Any] | None = None
@@ -145,6 +145,10 @@ class Filed(_Fact, frozen=True, tag="filed"):
     attempt: int = 0
     worker: str = ""
     version: str = ""
+    hostname: str = ""
+    site: str = ""
+    program_hash: str = ""
+    gpu_s: float = 0.0
 
 
 class Stood(_Fact, frozen=True, tag="stood"):

@@ -99,12 +99,16 @@ class Instance:
         return self.function.kind in ("command", "pure")
 
 
+ORIGIN = ("core_s", "job", "attempt", "worker", "version", "hostname", "site", "program_hash", "gpu_s")
+"""What is known of an evaluation's end beside its outputs, or error."""
+
+
 class Evaluation:
     """What an evaluated instance does for one key. `state` is "open", "done" or "failed"."""
 
     __slots__ = (
-        "attempt", "core_s", "error", "filed", "function", "instance", "job", "key", "outputs", "state", "version", "wanted",
-        "why_blocked", "worker",
+        "attempt", "core_s", "error", "filed", "function", "gpu_s", "hostname", "instance", "job", "key", "outputs",
+        "program_hash", "site", "state", "version", "wanted", "why_blocked", "worker",
     )  # fmt: skip
 
     def __init__(self, key: str, instance: int, function: FunctionSchema) -> None:
@@ -113,6 +117,7 @@ class Evaluation:
         self.error, self.core_s, self.filed = "", 0.0, 0
         self.job: int | None = None
         self.attempt, self.worker, self.version = 0, "", ""
+        self.hostname, self.site, self.program_hash, self.gpu_s = "", "", "", 0.0
         self.wanted: set[int] = set()
         self.why_blocked: str | None = None
         """What the job book was last told (None: not known). Derived."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from copernicus.dataflow import facts as f
 from copernicus.dataflow import tree
-from copernicus.dataflow.instances import ROOT, Evaluation, Instance, Place
+from copernicus.dataflow.instances import ORIGIN, ROOT, Evaluation, Instance, Place
 from copernicus.dataflow.paths import Member
 from copernicus.errors import CorruptData
 from copernicus.model.functions import FunctionSchema
@@ -272,7 +272,7 @@ class Network:
         evaluation = self.evaluations[fact.key]
         self._assign(evaluation, "state", "done" if fact.outputs is not None else "failed")
         self._assign(evaluation, "outputs", fact.outputs or {})
-        for name in ("error", "core_s", "job", "attempt", "worker", "version"):
+        for name in ("error", *ORIGIN):
             self._assign(evaluation, name, getattr(fact, name))
         self._assign(evaluation, "filed", self._at)
         for id in evaluation.wanted:

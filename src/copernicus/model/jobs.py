@@ -72,7 +72,8 @@ class JobDescription(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `executable` is a name that workers offer ("gromacs/mdrun"), `versions` a range. `argv` are whole arguments, never
     seen by a shell. `done_when` is a glob: without a match the job has not finished, whatever the exit status; without
-    `done_when` exit status 0 is *finished*. `outputs` maps output names to the way they are found.
+    `done_when` exit status 0 is *finished*. `outputs` maps output names to the way they are found. `until` are the last
+    arguments, which say only how long the job runs. `seed` is for people and papers: what it does stands in the arguments.
     """
 
     executable: str
@@ -87,10 +88,19 @@ class JobDescription(msgspec.Struct, frozen=True, omit_defaults=True):
     checkpoint: tuple[str, ...] = ()
     watch: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    until: tuple[str, ...] = ()
+    seed: int | None = None
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """All arguments, in the order in which the program gets them."""
+        return (*self.argv, *self.until)
 
     def content(self) -> JobDescription:
         """Return the part that says *what* is done (the job's key is its hash): no priority, resources, watch, rules."""
-        return msgspec.structs.replace(self, resources=Resources(), priority=0, watch=(), rules=(), checkpoint=())
+        return msgspec.structs.replace(
+            self, argv=self.arguments, until=(), seed=None, resources=Resources(), priority=0, watch=(), rules=(), checkpoint=()
+        )
 
 
 class ExecutableOffer(msgspec.Struct, frozen=True):
@@ -102,7 +112,7 @@ class ExecutableOffer(msgspec.Struct, frozen=True):
 
 
 class WorkerOffer(msgspec.Struct, frozen=True):
-    """What a worker announces: where it is, what it can run, and how much of it."""
+    """What a worker announces: where it is (`site` names the cluster or centre), what it can run, and how much of it."""
 
     worker: str
     hostname: str
@@ -114,6 +124,7 @@ class WorkerOffer(msgspec.Struct, frozen=True):
     gpus: int = 0
     project: str | None = None
     time_left_s: float | None = None
+    site: str = ""
 
 
 class LeasedJob(msgspec.Struct, frozen=True):
@@ -126,6 +137,21 @@ class LeasedJob(msgspec.Struct, frozen=True):
     description: JobDescription
     cores: int
     checkpoint: tuple[StagedFile, ...] = ()
+
+
+class Execution(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an attempt ran, as far as it does not stand in the job's description: what is needed to run it again.
+
+    `program` is the command before the job's arguments, `program_hash` the BLAKE3 of the file it is (of the script, where
+    an interpreter runs one), "" when it is none. `environment` holds what the executable adds and what of the worker's own
+    environment such programs heed. `bytes_in` counts the files staged, `bytes_out` those collected.
+    """
+
+    program: tuple[str, ...] = ()
+    program_hash: str = ""
+    environment: dict[str, str] = {}
+    bytes_in: int = 0
+    bytes_out: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -151,3 +177,4 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     cores_max: int | None = None
     wall_s: float = 0.0
     version: str = ""
+    execution: Execution = Execution()

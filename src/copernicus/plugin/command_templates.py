@@ -61,6 +61,7 @@ class CommandTemplate:
             watch=self.watch,
             done_when=self.done_when,
             rules=self.rules,
+            seed=None if numbers.get("seed") is None else int(numbers["seed"]),
         )
 
     def _number(self, given: Any, inputs: Mapping[str, Any]) -> Any:

@@ -87,6 +87,7 @@ class Job(Generic[OutT]):
     watch          globs of files that can be followed while the job runs
     done_when      glob: without a match the job has not finished; without `done_when` exit status 0 is finished
     rules          how an attempt is judged that did not finish; the first that matches counts
+    seed           the random seed among the arguments, kept with the job so that people can cite it
     """
 
     executable: str
@@ -104,6 +105,7 @@ class Job(Generic[OutT]):
     watch: Sequence[str] = ()
     done_when: str | None = None
     rules: Sequence[Rule] = ()
+    seed: int | None = None
 
     def describe(self, out: Shape) -> JobDescription:
         """Return the job description; `out` is the shape of the outputs. Raises `ModuleError` for what cannot be."""
@@ -111,7 +113,8 @@ class Job(Generic[OutT]):
         staging = _Staging()
         for name, needed in self._needed():
             staging.add(name, needed)
-        argv = tuple(staging.argument(argument) for argument in (*self.argv, *self.until))
+        argv = tuple(staging.argument(argument) for argument in self.argv)
+        until = tuple(staging.argument(argument) for argument in self.until)
         least, most = self.cores if isinstance(self.cores, tuple) else (self.cores, self.cores)
         if least < 1 or (most is not None and most < least):
             raise ModuleError(f"cores={self.cores!r} is no number of cores.", "Give a number, or (fewest, most).")
@@ -128,6 +131,8 @@ class Job(Generic[OutT]):
             checkpoint=tuple(self.checkpoint),
             watch=tuple(self.watch),
             rules=tuple(self.rules),
+            until=until,
+            seed=self.seed,
         )
 
     def _needed(self) -> list[tuple[str, File]]:

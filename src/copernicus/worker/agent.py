@@ -14,7 +14,7 @@ from typing import Protocol
 
 import psutil
 
-from copernicus.config.places import host_name
+from copernicus.config.places import host_name, site_name
 from copernicus.errors import CopernicusError
 from copernicus.model.jobs import ExecutableOffer, JobDescription, LeasedJob, WorkerOffer
 from copernicus.model.values import FileRef
@@ -156,6 +156,7 @@ class Agent:
             memory_bytes=int(psutil.virtual_memory().total),
             project=self._options.project,
             time_left_s=None if left_s is None else max(0.0, left_s - (time.monotonic() - self._began_at)),
+            site=site_name(),
         )
 
     def announce(self) -> AnnounceReply:

@@ -30,6 +30,11 @@ class Parcel:
     inline: dict[str, bytes] = field(default_factory=dict)
     large: list[FileRef] = field(default_factory=list)
 
+    @property
+    def size_bytes(self) -> int:
+        """How much it is, each file counted once."""
+        return sum(map(len, self.inline.values())) + sum(file.size for file in self.large)
+
 
 class Collector:
     """Collects from one work folder; a file that serves two outputs is taken once."""

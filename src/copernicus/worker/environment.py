@@ -14,6 +14,7 @@ _NAMES = frozenset(
     }
 )
 _PREFIXES = ("LC_", "GMX", "GROMACS", "OPENMM_", "PLUMED_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_", "OCL_", "SLURM_", "I_MPI_")
+_HEEDED = ("GMX", "GROMACS", "OPENMM_", "PLUMED_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_", "OCL_")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OPENMM_CPU_THREADS")
 _JOB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A job says what its program should know, not which code the program loads.
@@ -28,6 +29,11 @@ def own_environment(environment: Mapping[str, str] = os.environ) -> dict[str, st
 def program_environment(own: Mapping[str, str], executable: Mapping[str, str], cores: int) -> dict[str, str]:
     """Return what every job of an executable with that many cores gets; the executable's own settings come last."""
     return {**own, **dict.fromkeys(THREADS, str(cores)), **executable}
+
+
+def heeded_environment(own: Mapping[str, str], executable: Mapping[str, str]) -> dict[str, str]:
+    """Return what of a program's environment may change its results: what the executable adds, and settings of its kind."""
+    return {name: value for name, value in {**own, **executable}.items() if name in executable or name.startswith(_HEEDED)}
 
 
 def check_job_environment(asked: Mapping[str, str]) -> None:

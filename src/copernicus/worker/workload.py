@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import signal
 import threading
 import time
@@ -19,6 +18,7 @@ from copernicus.model.jobs import LeasedJob, Report, StagedFile
 from copernicus.plugin.registry import Found
 from copernicus.worker.collecting import Collector, MissingOutput, Parcel
 from copernicus.worker.environment import check_job_environment, own_environment, program_environment
+from copernicus.worker.execution import executed, located
 from copernicus.worker.folder import WorkFolder
 from copernicus.worker.harvest import STREAMS, Harvest
 from copernicus.worker.judging import Judgement, judge
@@ -66,6 +66,7 @@ class Attempt:
         self._folder: Path | None = None
         self._reason: Reason | None = None
         self._kill_at: float | None = None
+        self._bytes_in = 0
 
     # --- the attempt's own thread ---
 
@@ -105,7 +106,9 @@ class Attempt:
         lease = self.lease
         check_job_environment(lease.description.environment)
         if lease.description.files or lease.checkpoint:
-            self._tools.shelf.stage((*lease.description.files, *lease.checkpoint), folder)
+            staged = (*lease.description.files, *lease.checkpoint)
+            self._tools.shelf.stage(staged, folder)
+            self._bytes_in = sum(one.file.size for one in staged)
 
     def _execute(self, folder: Path, cpus: frozenset[int] | None) -> tuple[int, bool]:
         """Run the program to its end; return its exit status and whether nothing of it is left."""
@@ -135,7 +138,7 @@ class Attempt:
         shared = program_environment(self._tools.environment, executable.environment, self.cores)
         environment = {**shared, **description.environment, TAG: self._tag, "TMPDIR": str(folder)}
         return Launch(
-            argv=(_located(executable.argv[0]), *executable.argv[1:], *description.argv),
+            argv=(*located(executable.argv), *description.arguments),
             folder=folder,
             stdout=folder / "stdout",
             stderr=folder / "stderr",
@@ -145,7 +148,7 @@ class Attempt:
             cpus=cpus,
             memory_bytes=description.resources.memory_bytes,
             warm=executable.warm,
-            warm_argv=description.argv,
+            warm_argv=description.arguments,
             warm_environment={**shared, TAG: f"{self._tools.worker}/{WARM}"},
         )
 
@@ -163,7 +166,7 @@ class Attempt:
                 if not self.lease.description.checkpoint:
                     collector.let_go()
         checkpoint = () if outcome == "finished" else evidence.checkpoint
-        report = self._report(outcome, judgement.why)
+        report = self._report(outcome, judgement.why, collector.parcel.size_bytes)
         report = msgspec.structs.replace(
             report,
             outputs=outputs,
@@ -245,15 +248,13 @@ class Attempt:
             None: "",
         }[self._reason]
 
-    def _report(self, outcome: Literal["finished", "failed", "retry", "interrupted"], error: str) -> Report:
-        version = self._program.version if self._program else ""
-        return Report(self.lease.job, self.lease.attempt, outcome, error=error, cores=self.cores, version=version)
-
-
-@functools.lru_cache(maxsize=256)
-def _located(program: str) -> str:
-    """Return the program's path, so that not every job searches the PATH."""
-    return shutil.which(program) or program
+    def _report(self, outcome: Literal["finished", "failed", "retry", "interrupted"], error: str, bytes_out: int = 0) -> Report:
+        lease, found = self.lease, self._program
+        report = Report(lease.job, lease.attempt, outcome, error=error, cores=self.cores)
+        if found is None:
+            return report
+        execution = executed(found.executable, self._tools.environment, self._bytes_in, bytes_out)
+        return msgspec.structs.replace(report, version=found.version, execution=execution)
 
 
 class _Stopped(Exception):

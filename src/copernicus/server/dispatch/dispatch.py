@@ -244,7 +244,7 @@ class Dispatch:
             job = self.jobs.get(assignment.job)
             if job is None:
                 continue
-            leased = outcomes.leased(job, worker.name, worker.hostname, worker.bundle, assignment.cores, now)
+            leased = outcomes.leased(job, worker.offer, worker.bundle, assignment.cores, now)
             self.jobs.put(unit, leased)
             self.workers.lease(worker, leased, is_alone=job.lost_workers >= outcomes.LOST_WORKERS_ALONE)
             given.append(self._leased_job(leased))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec.structs import replace
 
-from copernicus.model.jobs import JobState, Report, StagedFile
+from copernicus.model.jobs import JobState, Report, StagedFile, WorkerOffer
 from copernicus.server.storage.abc import AttemptRow, JobRecord
 
 MOST_PROGRAM_FAILURES = 4
@@ -26,23 +26,29 @@ class Ended(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-def leased(job: JobRecord, worker: str, hostname: str, bundle: str, cores: int, now: float) -> JobRecord:
-    """The next attempt begins."""
+def leased(job: JobRecord, offer: WorkerOffer, bundle: str, cores: int, now: float) -> JobRecord:
+    """The next attempt begins, at the worker that made `offer`."""
     attempt = job.attempt + 1
-    row = AttemptRow(attempt, worker, hostname, started_at=now, cores=cores)
+    row = AttemptRow(
+        attempt, offer.worker, offer.hostname, started_at=now, cores=cores, platform=offer.platform, site=offer.site,
+        gpus=job.description.resources.gpus,
+    )  # fmt: skip
     return replace(
-        job, state="leased", why="", attempt=attempt, worker=worker, bundle=bundle, cores=cores,
+        job, state="leased", why="", attempt=attempt, worker=offer.worker, bundle=bundle, cores=cores,
         attempts=(*_without_output(job.attempts), row),
     )  # fmt: skip
 
 
 def reported(job: JobRecord, report: Report, now: float) -> Ended:
     """The current attempt has ended, and its worker said how."""
+    row = _current(job)
     row = replace(
-        _current(job),
+        row,
         ended_at=now,
         outcome=report.outcome,
         core_s=max(0.0, report.wall_s) * job.cores,
+        gpu_s=max(0.0, report.wall_s) * row.gpus,
+        execution=report.execution,
         exit_status=report.exit_status,
         version=report.version,
         error=_cut(report.error),
@@ -65,8 +71,8 @@ def reported(job: JobRecord, report: Report, now: float) -> Ended:
 def interrupted(job: JobRecord, now: float, outcome: str) -> JobRecord:
     """The current attempt has ended for a reason that is not the job's; `outcome` names it. The next follows at once."""
     row = _current(job)
-    core_s = max(0.0, now - row.started_at) * job.cores
-    return _again(job, replace(row, ended_at=now, outcome=outcome, core_s=core_s), ())
+    wall_s = max(0.0, now - row.started_at)
+    return _again(job, replace(row, ended_at=now, outcome=outcome, core_s=wall_s * job.cores, gpu_s=wall_s * row.gpus), ())
 
 
 def lost(job: JobRecord, now: float, silent_s: float) -> Ended:

@@ -69,7 +69,7 @@ class Chronicle:
 
 
 def _attempts(job: JobRecord) -> list[m.LogEntry]:
-    command = " ".join([job.description.executable, *job.description.argv])
+    command = " ".join([job.description.executable, *job.description.arguments])
     entries = [m.LogEntry(job.created_at, f"job {job.id} made for {job.path}", command)]
     for one in job.attempts:
         where = f"attempt {one.attempt} on {one.hostname or one.worker} ({one.cores} cores)"

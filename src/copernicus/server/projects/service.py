@@ -23,6 +23,7 @@ from copernicus.server.projects.workflows.export import export
 from copernicus.server.projects.workflows.literals import LocalFiles
 from copernicus.server.projects.workflows.translation import Step, counts, read_steps
 from copernicus.server.storage.abc import (
+    AttemptRow,
     BookStore,
     DropProject,
     JobRecord,
@@ -219,8 +220,11 @@ class Projects:
         project = self._by_id.get(job.project)
         if project is None:
             return ""
-        version = job.attempts[-1].version if job.attempts else ""
-        event = engine.JobEnded(job.key, outputs, error, core_s, job.id, job.attempt, job.worker, version)
+        last = job.attempts[-1] if job.attempts else AttemptRow(job.attempt, job.worker)
+        event = engine.JobEnded(
+            job.key, outputs, error, core_s, job.id, last.attempt, last.worker, last.version, last.hostname, last.site,
+            last.execution.program_hash, sum(row.gpu_s for row in job.attempts),
+        )  # fmt: skip
         return project.step(unit, event).refused
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from copernicus.errors import CopernicusError
-from copernicus.model.jobs import JobDescription, JobState, StagedFile
+from copernicus.model.jobs import Execution, JobDescription, JobState, StagedFile
 
 
 class ProjectRow(msgspec.Struct, frozen=True):
@@ -41,6 +41,11 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     stdout_tail: str = ""
     stderr_tail: str = ""
+    platform: str = ""
+    site: str = ""
+    gpus: int = 0
+    gpu_s: float = 0.0
+    execution: Execution = Execution()
 
 
 class JobRecord(msgspec.Struct, frozen=True):
