@@ -20,8 +20,7 @@ def settle(tx: Transaction) -> None:
     while tx.changed or tx.to_consider:
         _follow(tx)
         while tx.to_consider and not tx.changed:
-            id = next(iter(tx.to_consider))
-            del tx.to_consider[id]
+            id, _ = tx.to_consider.popitem(last=False)
             instance = tx.network.instances.get(id)
             if instance is not None:
                 looked_at[id] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
@@ -106,7 +107,8 @@ class Transaction:
         self.seq = network.seq + 1
         self.facts: list[f.Fact] = []
         self.changed: list[Place] = []
-        self.to_consider: dict[int, None] = {}
+        self.to_consider = OrderedDict[int, None]()
+        # Taken from its front: a plain dict would be searched from its beginning each time.
         self.dirty: set[int] = set()
         """Instances whose inputs changed in this step since they were last looked at."""
         self.to_recheck: dict[int, None] = {}
@@ -136,7 +138,7 @@ class Transaction:
         del self.facts[mark[1] :]
         del self.changed[mark[2] :]
         del self.effects[mark[3] :]
-        self.to_consider = {id: None for id in self.to_consider if id in self.network.instances}
+        self.to_consider = OrderedDict((id, None) for id in self.to_consider if id in self.network.instances)
 
     @property
     def seen(self) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.calls import CommandAnswer, CommandCall, ControllerAnswer, PureAnswer, PureCall
@@ -14,6 +16,17 @@ from copernicus.server.projects.ports import Jobs, ModuleCode
 from copernicus.server.storage.abc import AppendRecord, BookStore, ProjectRow, Unit
 
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def all_that_is_read_stays() -> Iterator[None]:
+    """Keep the garbage collector away while projects are read: it would look through millions of objects, and find none."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 class LiveProject:

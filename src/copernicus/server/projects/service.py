@@ -16,7 +16,7 @@ from copernicus.model.edits import DeclareFunction, Edit, SetFile, SetValue
 from copernicus.model.values import FileRef
 from copernicus.server.access.identity import unknown_project
 from copernicus.server.projects.enquiries import Enquiries
-from copernicus.server.projects.live import LiveProject
+from copernicus.server.projects.live import LiveProject, all_that_is_read_stays
 from copernicus.server.projects.ports import Jobs, ModuleCode
 from copernicus.server.projects.workflows.declarations import at
 from copernicus.server.projects.workflows.export import export
@@ -68,10 +68,11 @@ class Projects:
         for project in self._live.values():
             project.close()
         self._live, self._by_id = {}, {}
-        for row in self._store.projects():
-            self._add(row)
-        for project in self._live.values():
-            project.resume()
+        with all_that_is_read_stays():
+            for row in self._store.projects():
+                self._add(row)
+            for project in self._live.values():
+                project.resume()
 
     def _add(self, row: ProjectRow) -> LiveProject:
         project = LiveProject(row, self._catalog, self._store, self._jobs, self._code, self._clock)
