@@ -7,13 +7,14 @@ import json
 import sys
 from collections.abc import Callable
 
-from benchmarks import bag, reaction
+from benchmarks import bag, network, reaction
 from benchmarks.row import Row, machine
 
 MEASURES: dict[str, Callable[[], list[Row]]] = {
     "B1": lambda: [bag.measure(1000)],
     "B1-5000": lambda: [bag.measure(5000)],
     "B3": reaction.measure,
+    "B4": network.measure,
 }
 DEFAULT = ["B1", "B3"]
 
@@ -29,9 +30,10 @@ def main() -> int:
         parser.error(f"there is no row {unknown[0]}; there are {', '.join(MEASURES)}")
     rows: list[Row] = []
     for name in given.rows or DEFAULT:
-        rows += MEASURES[name]()
+        found = MEASURES[name]()
+        rows += found
         if not given.json:
-            print_rows(rows[-1:] if name.startswith("B1") else rows[-2:])
+            print_rows(found)
     if given.json:
         print(json.dumps({"machine": machine(), "rows": [row.as_data() for row in rows]}, indent=2))
     else:
