@@ -7,6 +7,24 @@ from typing import Any
 from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.model.jobs import JobState, WorkerOffer
+from copernicus.wire.looking_messages import (
+    ChangesReply as ChangesReply,
+)
+from copernicus.wire.looking_messages import (
+    ChangesRequest as ChangesRequest,
+)
+from copernicus.wire.looking_messages import (
+    GraphEdge as GraphEdge,
+)
+from copernicus.wire.looking_messages import (
+    GraphNode as GraphNode,
+)
+from copernicus.wire.looking_messages import (
+    GraphReply as GraphReply,
+)
+from copernicus.wire.looking_messages import (
+    GraphRequest as GraphRequest,
+)
 from copernicus.wire.message import Done as Done
 from copernicus.wire.message import ErrorReply as ErrorReply
 from copernicus.wire.message import Message as Message
@@ -162,10 +180,16 @@ class ApplyReply(Message, frozen=True):
 
 
 class ListRequest(Message, frozen=True):
-    """What stands at `path`: the project's instances (""), an instance, or a place."""
+    """What stands at `path`: the project's instances (""), an instance, or a place.
+
+    Of what may be many (instances inside, elements of an array) the answer holds those from `offset` on, at most `limit`
+    and never more than 10,000 (`limit` 0: that many).
+    """
 
     project: str
     path: str = ""
+    offset: int = 0
+    limit: int = 0
 
 
 class InstanceRow(Message, frozen=True):
@@ -195,12 +219,16 @@ class PlaceRow(Message, frozen=True):
 
 
 class ListReply(Message, frozen=True):
-    """`kind` is "project", "instance" or "place"; for an instance `instances[0]` is itself, the others its children."""
+    """`kind` is "project", "instance" or "place"; for an instance `instances[0]` is itself, the others its children.
+
+    `total` counts the children, or the elements of an array, whether or not they are all in this answer.
+    """
 
     kind: str
     path: str
     instances: list[InstanceRow] = []
     places: list[PlaceRow] = []
+    total: int = 0
 
 
 class GetRequest(Message, frozen=True):

@@ -12,6 +12,7 @@ from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.calls import CommandAnswer, CommandCall, ControllerAnswer, PureAnswer, PureCall
 from copernicus.dataflow.network import Network
 from copernicus.errors import CopernicusError, InternalError, Unavailable
+from copernicus.server.projects.changes import Changes
 from copernicus.server.projects.ports import Jobs, ModuleCode
 from copernicus.server.storage.abc import AppendRecord, BookStore, ProjectRow, Unit
 
@@ -45,6 +46,7 @@ class LiveProject:
         self._store, self._jobs, self._code, self._clock = store, jobs, code, clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = self._is_broken = False
+        self.changes = Changes()
         self.network = self._read()
 
     def _read(self) -> Network:
@@ -58,6 +60,7 @@ class LiveProject:
         self._is_closed = True
         for task in self._tasks:
             task.cancel()
+        self.changes.tell()
 
     def resume(self) -> None:
         """Begin what is to be done, after the log was read."""
@@ -81,6 +84,7 @@ class LiveProject:
             raise InternalError(f"The engine failed on {type(event).__name__} ({type(error).__name__}).") from error
         if outcome.data is not None and outcome.seq is not None:
             unit.add(AppendRecord(self.row.id, outcome.seq, outcome.data))
+            self.changes.tell()
         for effect in outcome.effects:
             self._perform(unit, effect)
         return outcome

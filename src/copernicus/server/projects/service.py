@@ -85,6 +85,11 @@ class Projects:
             project.close()
         await self._code.stop()
 
+    def answer_waiting(self) -> None:
+        """Answer all who wait for a project to change."""
+        for project in self._live.values():
+            project.changes.tell()
+
     # --- projects ------------------------------------------------------------------------------------------------
 
     def names(self) -> list[ProjectRow]:
