@@ -187,6 +187,8 @@ def _compare_jobs(witness: Witness) -> None:
             assert job["state"] == "cancelled" or (job["state"] == "leased" and job["is_superseded"]), f"nobody wants {job}"
         else:
             assert not job["is_superseded"], f"{job} was given up"
+            is_shared = reference.functions[witness.asked[key][0]].is_deterministic
+            assert is_shared or [job["path"]] == reference.wanting(key), f"{job} is not called as its instance"
             if job["state"] != "leased":
                 state = "blocked" if reference.must_wait(key) else "queued"
                 assert job["state"] == state, f"{job} should be {state}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.unit import functions
 from tests.unit.comparison import compare, dump, observe, state
+from tests.unit.reference_history import rename, renamed
 from tests.unit.reference_model import Reference
 from tests.unit.reference_tree import get
 
@@ -182,6 +183,8 @@ class Witness:
                 if job["state"] != "leased":
                     job["state"] = "blocked" if effect.why_blocked else "queued"
                 job.update(path=effect.path, is_superseded=False)
+            case transaction.RenameJob():
+                self.jobs[effect.key]["path"] = effect.path
             case transaction.BlockJob():
                 if self.jobs[effect.key]["state"] in ("queued", "blocked"):
                     self.jobs[effect.key]["state"] = "blocked" if effect.why else "queued"
@@ -277,6 +280,9 @@ class Witness:
                 reference.make(edit.name, edit.function, is_held=True)
             case e.RemoveInstance():
                 reference.remove(edit.path, self._kind)
+            case e.RenameInstance():
+                rename(reference, edit.path, edit.name)
+                self.seen_at = {renamed(path, edit.path, edit.name): saw for path, saw in self.seen_at.items()}
             case e.Connect():
                 destination = reference.place(edit.destination)
                 reference.connect(reference.place(edit.source), destination)

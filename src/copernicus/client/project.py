@@ -63,6 +63,10 @@ class Editor:
         """Remove an instance; its readers keep the values they see."""
         return self.edit(e.RemoveInstance(str(path)))
 
+    def rename(self, path: Where, name: str) -> str:
+        """Give an instance that a user made another name; results, connections and jobs stay as they are."""
+        return self.edit(e.RenameInstance(str(path), name))
+
     def connect(self, source: Where, destination: Where) -> str:
         """Make the place `destination` a view of the place `source`."""
         return self.edit(e.Connect(str(source), str(destination)))

@@ -48,6 +48,13 @@ class Removed(_Fact, frozen=True, tag="rm"):
     id: int
 
 
+class Renamed(_Fact, frozen=True, tag="name"):
+    """An instance has another name now."""
+
+    id: int
+    name: str
+
+
 class Connected(_Fact, frozen=True, tag="link"):
     """The place (id, side, path) became a view of the source; what it held itself is gone."""
 
@@ -213,8 +220,9 @@ class Ended(_Fact, frozen=True, tag="ended"):
 
 
 Fact = (
-    Imported | Declared | Made | Removed | Connected | Disconnected | Wrote | Shortened | Widened | Held | HeldByController
-    | Begun | Took | Left | Renewed | Filed | Stood | Reopened | Struck | Seen | Reset | ErrorSet | ErrorCleared | Noted | Ended
+    Imported | Declared | Made | Removed | Renamed | Connected | Disconnected | Wrote | Shortened | Widened | Held
+    | HeldByController | Begun | Took | Left | Renewed | Filed | Stood | Reopened | Struck | Seen | Reset | ErrorSet
+    | ErrorCleared | Noted | Ended
 )  # fmt: skip
 
 

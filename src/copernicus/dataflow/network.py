@@ -173,6 +173,14 @@ class Network:
         if instance.key:
             self._unwant(instance)
 
+    def _renamed(self, fact: f.Renamed) -> None:
+        instance = self.instances[fact.id]
+        around = self.instances[instance.parent]
+        # In its place among the others: which child comes first is something people see.
+        children = {fact.name if id == fact.id else name: id for name, id in around.children.items()}
+        self._assign(around, "children", children)
+        self._assign(instance, "name", fact.name)
+
     def _connected(self, fact: f.Connected) -> None:
         destination, source = Place(fact.id, fact.side, fact.path), Place(fact.source, fact.source_side, fact.source_path)
         instance = self.instances[fact.id]
@@ -343,6 +351,7 @@ class Network:
 
 _DO: dict[type[Any], Callable[[Network, Any], None]] = {
     f.Imported: Network._imported, f.Declared: Network._declared, f.Made: Network._made, f.Removed: Network._removed,
+    f.Renamed: Network._renamed,
     f.Connected: Network._connected, f.Disconnected: Network._disconnected, f.Wrote: Network._wrote,
     f.Shortened: Network._shortened, f.Widened: Network._widened, f.Held: Network._held,
     f.HeldByController: Network._held_by_controller, f.Begun: Network._begun, f.Took: Network._took,

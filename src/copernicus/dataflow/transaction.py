@@ -51,6 +51,14 @@ class WantJob(msgspec.Struct, frozen=True):
     why_blocked: str
 
 
+class RenameJob(msgspec.Struct, frozen=True):
+    """The job of an instance that has another path now."""
+
+    key: str
+    id: int
+    path: str
+
+
 class BlockJob(msgspec.Struct, frozen=True):
     """The job must not be started, and why ("": it may)."""
 
@@ -70,7 +78,7 @@ class ClearJob(msgspec.Struct, frozen=True):
     key: str
 
 
-Effect = DescribeJob | EvaluatePure | StartCall | WantJob | BlockJob | SupersedeJob | ClearJob
+Effect = DescribeJob | EvaluatePure | StartCall | WantJob | RenameJob | BlockJob | SupersedeJob | ClearJob
 
 
 class Catalog:

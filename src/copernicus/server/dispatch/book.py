@@ -173,6 +173,12 @@ class Jobs:
             self.put(unit, wanted)
         return job.id
 
+    def rename(self, unit: Unit, project: str, instance: int, key: str, path: str) -> None:
+        """See `JobBook.rename`."""
+        job = self.find(project, key)
+        if job is not None and job.state in OPEN_STATES and job.instance == instance and job.path != path:
+            self.put(unit, replace(job, path=path))
+
     def block(self, unit: Unit, project: str, key: str, why: str) -> None:
         """See `JobBook.block`."""
         job = self.find(project, key)

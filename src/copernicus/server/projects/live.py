@@ -96,6 +96,8 @@ class LiveProject:
                 self._jobs.want(
                     unit, project, effect.id, effect.path, effect.key, effect.description, effect.why_blocked
                 )  # fmt: skip
+            case transaction.RenameJob():
+                self._jobs.rename(unit, project, effect.id, effect.key, effect.path)
             case transaction.BlockJob():
                 self._jobs.block(unit, project, effect.key, effect.why)
             case transaction.SupersedeJob():

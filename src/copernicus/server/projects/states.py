@@ -14,6 +14,11 @@ from copernicus.wire.messages import InstanceRow
 _JOB_WORDS = {"queued": "its job waits for a worker", "leased": "its job runs", "blocked": "its job is blocked"}
 
 
+def path_of_job(network: Network, job: JobRecord) -> str:
+    """The path that the instance of a job has now, or had when it was removed."""
+    return network.path_of(job.instance) if job.instance in network.instances else job.path
+
+
 class States:
     """Reads states of one project; it remembers what it has found, so make one for each answer."""
 

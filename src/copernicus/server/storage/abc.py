@@ -203,6 +203,10 @@ class JobBook(Protocol):
         """
         ...
 
+    def rename(self, unit: Unit, project: str, instance: int, key: str, path: str) -> None:
+        """The instance has another path now; its open job is called so."""
+        ...
+
     def block(self, unit: Unit, project: str, key: str, why: str) -> None:
         """Queued becomes blocked (`why` not empty), blocked becomes queued (`why` empty).
 
