@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FOUND = {"absent", "missing"}
 DERIVED = {"touched", "in_flight", "is_busy", "busy_children", "is_remade", "updated", "heard", "depth", "why_blocked"}
-NAMES = ("seq", "head", "next_id", "imported", "functions", "strikes")
+NAMES = ("seq", "head", "next_id", "imported", "functions", "strikes", "courses")
 
 
 def state(network: Network, *, with_derived: bool = False) -> dict[str, Any]:
@@ -89,6 +89,7 @@ def observe(witness: Witness) -> None:
         assert not reference.is_held(path), f"{path} took a key while it was held"
         assert one.present not in reference.struck, f"{path} took what was struck out"
         one.struck = ""
+        one.had.append(one.present)
         # Equal inputs mean the same evaluation: of the instance, or of all where the function says so.
         is_shared = one.function.kind == "pure" or one.function.is_deterministic
         whose = (function, "" if is_shared else str(paths[path].id), json.dumps(asked, sort_keys=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -176,8 +175,8 @@ class Witness:
     def _perform(self, effect: transaction.Effect) -> None:
         match effect:
             case transaction.WantJob():
-                inputs = json.loads(effect.description.argv[0])
-                self.asked[effect.key] = (effect.description.executable.replace("/", "::"), inputs)
+                self.asked[effect.key] = (effect.description.executable.replace("/", "::"), functions.asked(effect.description))
+                assert list(effect.extends) == self._earlier(effect.path, effect.key), "goes on from something else"
                 job = self.jobs.setdefault(effect.key, {"state": "cancelled"})
                 assert job["state"] not in ("done", "failed"), f"a job that is {job['state']} is wanted again"
                 if job["state"] != "leased":
@@ -208,6 +207,18 @@ class Witness:
                 assert self.reference.made[path].asked is None, f"{path} is called while it is being called"
                 self.reference.made[path].asked = effect.call.seen
                 self.todo.append(effect)
+
+    def _earlier(self, path: str, key: str) -> list[str]:
+        """The keys from which a job may go on: the instance's own, for equal inputs but for a shorter length, not struck."""
+        function, inputs = self.asked[key]
+        if "n" not in inputs or function != functions.RUN.name:
+            return []
+        lengths: dict[str, int] = {}
+        for one in self.reference.made[path].had:
+            _, others = self.asked[one.removeprefix("!")]
+            if others | {"n": 0} == inputs | {"n": 0}:
+                lengths = {} if one.startswith("!") else lengths | {one: others["n"]}
+        return sorted((one for one in lengths if one != key and lengths[one] <= inputs["n"]), key=lambda one: -lengths[one])
 
     def _was_asked(self, id: int, seen: int) -> None:
         if id in self.network.instances:

@@ -114,11 +114,15 @@ class HeldByController(_Fact, frozen=True, tag="chold"):
 
 
 class Begun(_Fact, frozen=True, tag="begin"):
-    """An evaluation began: for a command the job's description, for a pure function none. Struck results begin again."""
+    """An evaluation began: for a command the job's description, for a pure function none. Struck results begin again.
+
+    `course` is the same for all keys of a command that differ only in how long the job runs ("" where nothing says that).
+    """
 
     key: str
     id: int
     description: JobDescription | None = None
+    course: str = ""
 
 
 class Took(_Fact, frozen=True, tag="key"):

@@ -72,7 +72,8 @@ class Chronicle:
 
 def _attempts(job: JobRecord, path: str) -> list[m.LogEntry]:
     command = " ".join([job.description.executable, *job.description.arguments])
-    entries = [m.LogEntry(job.created_at, f"job {job.id} made for {path}", command)]
+    before = f", goes on from job {job.extends}" if job.extends else ""
+    entries = [m.LogEntry(job.created_at, f"job {job.id} made for {path}{before}", command)]
     for one in job.attempts:
         where = f"attempt {one.attempt} on {one.hostname or one.worker} ({one.cores} cores)"
         entries.append(m.LogEntry(one.started_at, f"job {job.id}: {where} began"))

@@ -94,7 +94,7 @@ class LiveProject:
         match effect:
             case transaction.WantJob():
                 self._jobs.want(
-                    unit, project, effect.id, effect.path, effect.key, effect.description, effect.why_blocked
+                    unit, project, effect.id, effect.path, effect.key, effect.description, effect.why_blocked, effect.extends
                 )  # fmt: skip
             case transaction.RenameJob():
                 self._jobs.rename(unit, project, effect.id, effect.key, effect.path)

@@ -26,7 +26,8 @@ class Reasons:
         """Why something is as it is, most important first."""
         job = find_job(self._jobs, self._project, target)
         if job is not None:
-            lines = [f"job {job.id} of {path_of_job(self._network, job)} is {job.state}" + (f": {job.why}" if job.why else "")]
+            why = f": {job.why_blocked}" if job.why_blocked else ""
+            lines = [f"job {job.id} of {path_of_job(self._network, job)} is {job.state}{why}"]
             if job.state != "failed":
                 lines += self._jobs.explain(job.id)
             last = _last_lines(job)

@@ -57,7 +57,7 @@ class States:
             if job is None:
                 return "running", "being evaluated"
             words = _JOB_WORDS.get(job.state, f"its job is {job.state}")
-            return "running", f"{words}: {job.why}" if job.why else words
+            return "running", f"{words}: {job.why_blocked}" if job.why_blocked else words
         if instance.in_flight:
             return "running", "called" if instance.function.kind == "controller" else "its job is being described"
         if instance.is_evaluated and instance.key and not is_pending(network, instance):
