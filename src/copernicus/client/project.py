@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from copernicus.errors import UnknownPath
+from copernicus.errors import Conflict, CopernicusError, Unavailable, UnknownPath
 from copernicus.model import edits as e
 from copernicus.model.types import decode, parse_type
 from copernicus.model.values import FileRef, Value, to_json
@@ -165,18 +165,27 @@ class Project(Editor):
         told = self.apply([edit]).told
         return told[0] if told else ""
 
-    def apply(self, edits: Sequence[e.Edit], *, is_check: bool = False, request_id: str = "") -> m.ApplyReply:
-        """Apply edits as one transaction, all or none; with `is_check` only find out whether they would be refused."""
-        request = m.ApplyRequest(self.name, list(edits), request_id or new_request_id(), is_check)
+    def apply(
+        self, edits: Sequence[e.Edit], *, is_check: bool = False, request_id: str = "", stamps: Sequence[int] = ()
+    ) -> m.ApplyReply:
+        """Apply edits as one transaction, all or none; with `is_check` only find out whether they would be refused.
+
+        `stamps` holds for each edit the project's sequence number when it was decided on: raises `Conflict` when somebody
+        else wrote the same place since.
+        """
+        request = m.ApplyRequest(self.name, list(edits), request_id or new_request_id(), is_check, list(stamps))
         return self.client.caller.call(request)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Collect edits and commit them at the end of the block; an exception in it commits nothing."""
-        transaction = Transaction(self)
+        """Collect edits and commit them at the end of the block; an exception in it commits nothing.
+
+        Raises `Conflict` at the end when somebody else wrote one of the places since the beginning; `commit()` of the
+        transaction then means "I have seen it".
+        """
+        transaction = Transaction(self, self.apply([], is_check=True).project_seq)
         yield transaction
-        if transaction.edits:
-            transaction.reply = self.apply(transaction.edits)
+        transaction.commit()
 
     def upload_workflow(self, file: str | Path, progress: Progress | None = None) -> m.UploadWorkflowReply:
         """Apply a workflow file (YAML or XML) as one transaction, all or nothing; files that it names are uploaded.
@@ -254,14 +263,31 @@ class Project(Editor):
 
 
 class Transaction(Editor):
-    """Edits that are committed together; `reply` is the answer to the commit."""
+    """Edits that are committed together; `reply` is the answer to the commit, `seq` what the project had come to before."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, seq: int) -> None:
         self.client = project.client
+        self.seq = seq
         self.edits: list[e.Edit] = []
         self.reply: m.ApplyReply | None = None
+        self._project, self._request_id = project, new_request_id()
 
     def edit(self, edit: e.Edit) -> str:
         """Put one edit on the list."""
         self.edits.append(edit)
         return ""
+
+    def commit(self) -> m.ApplyReply | None:
+        """Make the edits once, all or none (without any: nothing). After a `Conflict` the next call goes through."""
+        if self.edits and self.reply is None:
+            stamps = [self.seq] * len(self.edits)
+            try:
+                self.reply = self._project.apply(self.edits, request_id=self._request_id, stamps=stamps)
+            except Unavailable:
+                raise  # it may have arrived: the same request again has one effect
+            except CopernicusError as error:
+                self._request_id = new_request_id()
+                if isinstance(error, Conflict):
+                    self.seq = error.seq
+                raise
+        return self.reply

@@ -222,4 +222,4 @@ def _error_in(where: str, status: int, body: bytes) -> CopernicusError:
         if status in (502, 503, 504):
             return Unavailable(f"{where} cannot answer now (HTTP {status}).", "Try again.")
         return InternalError(f"{where} gave an answer that is not Copernicus' (HTTP {status}).", "Is it the right port?")
-    return from_code(reply.code, reply.message, reply.hint)
+    return from_code(reply.code, reply.message, reply.hint, reply.seq)

@@ -163,20 +163,26 @@ class ApplyRequest(Message, frozen=True):
     """Apply a list of edits as one transaction.
 
     With `is_check` nothing is changed: the answer says what would be refused. The same `request_id` again gives the
-    same answer and one effect.
+    same answer and one effect. `stamps` holds for each edit the project's sequence number when it was put on the list:
+    what somebody else wrote since is a conflict (empty: nobody asks).
     """
 
     project: str
     edits: list[Edit]
     request_id: str = ""
     is_check: bool = False
+    stamps: list[int] = []
 
 
 class ApplyReply(Message, frozen=True):
-    """`seq` is the transaction's sequence number (None: nothing changed); `told` one line for each edit, "" for none."""
+    """`seq` is the transaction's sequence number (None: nothing changed); `told` one line for each edit, "" for none.
+
+    `project_seq` is the project's sequence number now: the stamp of an edit that was checked.
+    """
 
     seq: int | None
     told: list[str]
+    project_seq: int = 0
 
 
 class ListRequest(Message, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -47,6 +48,8 @@ class LiveProject:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = self._is_broken = False
         self.changes = Changes()
+        self.young: deque[tuple[int, bytes]] = deque()
+        """Records that may not be on disk yet, the oldest first."""
         self.network = self._read()
 
     def _read(self) -> Network:
@@ -85,9 +88,14 @@ class LiveProject:
         if outcome.data is not None and outcome.seq is not None:
             unit.add(AppendRecord(self.row.id, outcome.seq, outcome.data))
             self.changes.tell()
+            self.young.append((outcome.seq, outcome.data))
+            unit.then(self._age)
         for effect in outcome.effects:
             self._perform(unit, effect)
         return outcome
+
+    def _age(self) -> None:
+        self.young.popleft()
 
     def _perform(self, unit: Unit, effect: transaction.Effect) -> None:
         project = self.row.id

@@ -175,6 +175,10 @@ class BookStore(Protocol):
         """The project's log records with a sequence number above `after`, in order."""
         ...
 
+    def newest_records(self, project: str, before: int, count: int) -> list[tuple[int, bytes]]:
+        """Up to `count` of the project's log records with a sequence number below `before`, the newest first."""
+        ...
+
     def jobs(self) -> Iterator[JobRecord]:
         """All jobs that are not ended, and of the ended ones those that are still current, in order of id."""
         ...
