@@ -214,6 +214,19 @@ async def test_a_removal_looks_at_all_of_the_instance_and_at_who_reads_it(office
 
 
 @in_the_office
+async def test_a_list_that_renames_is_followed(office: Office) -> None:
+    await office.make("work", "w", x=1)
+    edits = e.RenameInstance("w", "v"), e.RenameInstance("v", "u"), e.SetValue("u:in.x", 7)
+    stamp = (await office.apply("ada", *edits, is_check=True)).project_seq
+    await office.set("w:in.y", 5, who="bob")
+    assert (await office.apply("cat", *edits[:1], stamps=[stamp])).seq is not None, "a name is not what stands in it"
+    await office.apply("cat", e.RenameInstance("v", "w"))
+    await office.set("w:in.x", 5, who="bob")
+    with pytest.raises(Conflict, match=r"w:in\.x was set to 5 by bob"):
+        await office.apply("ada", *edits, stamps=[stamp] * 3)
+
+
+@in_the_office
 async def test_another_instance_of_that_name_is_not_the_one_that_was_meant(office: Office) -> None:
     await office.make("work", "w", x=1)
     stamp = (await office.apply("ada", e.SetText("w:in.x", "7"), is_check=True)).project_seq

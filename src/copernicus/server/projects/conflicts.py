@@ -18,6 +18,8 @@ from copernicus.wire.messages import ApplyRequest
 BY_THE_MACHINE = frozenset(("JobDescribed", "PureEvaluated", "CallEnded", "JobEnded", "Resumed"))
 """Causes of records that no person asked for."""
 SHOWN = 5
+NAME = "_name"
+"""Stands for the name of an instance: nothing else that is written overlaps with it, but that the instance is another one."""
 HINT = "Nothing was changed. The same commit again means that you have seen this, and goes through."
 
 
@@ -54,8 +56,12 @@ async def refuse_conflicts(past: Past, request: ApplyRequest, who: str, now: flo
 
 def _writings(network: Network, edits: Sequence[e.Edit], stamps: Sequence[int]) -> list[Writing]:
     found: dict[Place, int] = {}
+    renamed: dict[str, str] = {}
     for edit, since in zip(edits, stamps, strict=True):
         match edit:
+            case e.RenameInstance(path=text, name=name):
+                renamed[name.replace("-", "_")] = renamed.get(text, text)
+                text = f"{text}:in.{NAME}"
             case e.SetText(path=text) | e.SetValue(path=text) | e.SetFile(path=text) | e.Unset(path=text):
                 pass
             case e.Connect(destination=text) | e.Disconnect(destination=text) | e.RemoveInstance(path=text):
@@ -64,8 +70,9 @@ def _writings(network: Network, edits: Sequence[e.Edit], stamps: Sequence[int]) 
                 continue
         try:
             path = parse_path(text)
-            place = Place(find_instance(network, path.names).id, "in", path.members)
-        except CopernicusError:
+            names = (*parse_path(renamed.get(path.names[0], path.names[0])).names, *path.names[1:])
+            place = Place(find_instance(network, names).id, "in", path.members)
+        except (CopernicusError, IndexError):
             continue  # the list makes it, or it is refused
         # Of the same place the newest counts: who has put it on the list again has looked again.
         found[place] = max(since, found.get(place, 0))
