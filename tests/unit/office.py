@@ -64,7 +64,7 @@ class Office:
     def __init__(self) -> None:
         self.now, self.book, self.blobs, self.code = 1000.0, MemoryBook(), Blobs(), Code()
 
-    async def open(self) -> None:
+    async def come_up(self) -> None:
         """Come up, and make the project."""
         self.jobs = JobViews(
             self.book,
@@ -77,7 +77,8 @@ class Office:
             store=self.book, jobs=self.jobs, blobs=cast(BlobFolder, self.blobs), pool=self.code, clock=lambda: self.now
         )
         self.jobs.load()
-        await self.projects.open()
+        begin = self.projects.open
+        await begin()
         if not self.projects.names():
             await self.projects.start_project("p", "root")
 
@@ -89,7 +90,7 @@ class Office:
         await self.settle()
         await self.projects.close()
         self.book = MemoryBook(self.book.disk)
-        await self.open()
+        await self.come_up()
         await self.settle()
 
     async def settle(self) -> None:
@@ -152,7 +153,7 @@ def in_the_office(test: Callable[[Office], Awaitable[None]]) -> Callable[[], Non
     def run() -> None:
         async def run_it() -> None:
             office = Office()
-            await office.open()
+            await office.come_up()
             await test(office)
             await office.projects.close()
 

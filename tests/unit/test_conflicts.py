@@ -142,7 +142,7 @@ def stories(count: int) -> int:
 
     async def one(seed: int) -> int:
         office = Office()
-        await office.open()
+        await office.come_up()
         story = Story(office, Random(seed))
         await story.run(30)
         await office.projects.close()

@@ -28,6 +28,21 @@ from copernicus.wire.looking_messages import (
 from copernicus.wire.message import Done as Done
 from copernicus.wire.message import ErrorReply as ErrorReply
 from copernicus.wire.message import Message as Message
+from copernicus.wire.past_messages import (
+    LogEntry as LogEntry,
+)
+from copernicus.wire.past_messages import (
+    LogReply as LogReply,
+)
+from copernicus.wire.past_messages import (
+    LogRequest as LogRequest,
+)
+from copernicus.wire.past_messages import (
+    WhyReply as WhyReply,
+)
+from copernicus.wire.past_messages import (
+    WhyRequest as WhyRequest,
+)
 from copernicus.wire.worker_messages import (
     AnnounceReply as AnnounceReply,
 )
@@ -293,40 +308,6 @@ class StatusReply(Message, frozen=True):
     top: list[InstanceRow]
     errors: list[InstanceRow]
     core_s: float = 0.0
-
-
-class WhyRequest(Message, frozen=True):
-    """Why is this not running, why did it fail? `target` is a path or a job's number."""
-
-    project: str
-    target: str
-
-
-class WhyReply(Message, frozen=True):
-    """Lines for a person, most important first."""
-
-    lines: list[str]
-
-
-class LogRequest(Message, frozen=True):
-    """What happened to an instance or a job: attempts, errors, last lines of output."""
-
-    project: str
-    target: str = ""
-
-
-class LogEntry(Message, frozen=True):
-    """One thing that happened; `text` may have several lines."""
-
-    time: float
-    title: str
-    text: str = ""
-
-
-class LogReply(Message, frozen=True):
-    """Oldest first."""
-
-    entries: list[LogEntry]
 
 
 # --- jobs and workers, as people see them ------------------------------------------------------------------------
