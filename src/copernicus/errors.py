@@ -73,13 +73,9 @@ class Refused(CopernicusError):
 
 
 class Conflict(Refused):
-    """Somebody else wrote the same place since the edit was staged. `seq`: up to which transaction was looked."""
+    """Somebody else wrote the same place since the edit was staged."""
 
     code, status = "conflict", 409
-
-    def __init__(self, message: str, hint: str = "", seq: int = 0) -> None:
-        super().__init__(message, hint)
-        self.seq = seq
 
 
 class NotAuthenticated(CopernicusError):
@@ -162,7 +158,6 @@ BY_CODE: dict[str, type[CopernicusError]] = {error.code: error for error in _tre
 BY_CODE["internal"] = InternalError
 
 
-def from_code(code: str, message: str, hint: str = "", seq: int = 0) -> CopernicusError:
-    """Return the error that travelled under `code`; an unknown code becomes an `InternalError`. `seq` is a conflict's."""
-    kind = BY_CODE.get(code, InternalError)
-    return kind(message, hint, seq) if issubclass(kind, Conflict) else kind(message, hint)
+def from_code(code: str, message: str, hint: str = "") -> CopernicusError:
+    """Return the error that travelled under `code`; an unknown code becomes an `InternalError`."""
+    return BY_CODE.get(code, InternalError)(message, hint)

@@ -37,6 +37,12 @@ PATHS = [
     ("cpcc why 99999", "There is no job 99999"),
     ("cpcc log nope", "There is no instance"),
     ("cpcc log 99999", "There is no job 99999"),
+    ("cpcc log " + "9" * 5000, "There is no job 999"),
+    ("cpcc log -f", "Say which job"),
+    ("cpcc log -f 99999", "There is no job 99999"),
+    ("cpcc log -f nope", "There is no instance"),
+    ("cpcc log -f a:in.count", "only jobs can be followed"),
+    ("cpcc log -f a", "There is no job of a to follow"),
     ("cpcc set nope:in.x 1", "There is no instance"),
     ("cpcc set a:in.nope 1", "has no field"),
     ("cpcc set a:in 1", "does not name a value"),
@@ -52,9 +58,6 @@ PATHS = [
     ("cpcc force-rerun nope", "There is no instance"),
     ("cpcc rm-instance nope", "There is no instance"),
     ("cpcc rm-instance ''", "is empty"),
-    ("cpcc rename nope other", "There is no instance"),
-    ("cpcc rename '' other", "is empty"),
-    ("cpcc rename a 'x y'", "cannot be a name"),
     ("cpcc disconnect b:in.ratio", "Nothing is connected"),
 ]
 TYPES = [
@@ -143,8 +146,6 @@ CONNECTIONS_AND_WRITERS = [
     ("cpcc connect add:out.c p:child_0:in.ratio", "was made by the controller p"),
     ("cpcc rm-instance p:child_0", "was made by the controller p"),
     ("cpcc rm-instance db:double_0", "is an index of db"),
-    ("cpcc rename p:child_0 other", "was made by the controller p"),
-    ("cpcc rename p db", "already an instance 'db'"),
 ]
 COMMAND_LINES = [
     ("cpcc nonsense", "There is no command 'nonsense'. All commands: cpcc -h"),

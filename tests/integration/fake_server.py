@@ -34,6 +34,8 @@ class FakeServer:
         self.exchanges: list[m.ExchangeRequest] = []
         self.farewells: list[m.FarewellRequest] = []
         self.unwanted: set[int] = set()
+        self.followed: set[int] = set()
+        self.streams: dict[tuple[int, int, str], bytes] = {}
         self.knows_nobody = False
         self.refuse: Any = None
         self.lose_answers = 0
@@ -100,7 +102,7 @@ class FakeServer:
 
     # --- the seam ---
 
-    def caller(self) -> FakeServer:
+    def caller(self, timeout_s: float = 60.0) -> FakeServer:
         """A connection: one is as good as another."""
         return self
 
@@ -155,6 +157,26 @@ class FakeServer:
         self.beats.append(request)
         stop = sorted(self.unwanted & {beat.job for beat in request.beats})
         return m.HeartbeatReply(stop, self.heartbeat_s, self.knows_nobody)
+
+    def _stream(self, request: m.StreamRequest) -> m.StreamReply:
+        for piece in request.pieces:
+            key = (piece.job, piece.attempt, piece.file)
+            assert piece.job in self.followed, "nobody asked for it"
+            assert self._leased.get((piece.job, piece.attempt)) == request.worker
+            self.streams[key] = self.streams.get(key, b"")[: piece.offset] + piece.data
+        self._changed.notify_all()
+        self._changed.wait_for(
+            lambda: self._wanted(request.worker) or self._is_away or self._has_left(request.worker), request.wait_s
+        )
+        return m.StreamReply(self._wanted(request.worker))
+
+    def _wanted(self, worker: str) -> list[m.Wanted]:
+        """What is followed of what a worker has, and how much of that is here."""
+        return [
+            m.Wanted(job, attempt, {key[2]: len(data) for key, data in self.streams.items() if key[:2] == (job, attempt)})
+            for (job, attempt), name in self._leased.items()
+            if name == worker and job in self.followed
+        ]
 
     def _farewell(self, request: m.FarewellRequest) -> m.Done:
         self.farewells.append(request)

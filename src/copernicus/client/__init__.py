@@ -6,18 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from copernicus.client.api import Client, Project, Transaction
-    from copernicus.client.instance import Instance
-    from copernicus.client.place import Fields, Place
-    from copernicus.client.waiting import Failed, TimedOut
 
-__all__ = ["Client", "Failed", "Fields", "Instance", "Place", "Project", "TimedOut", "Transaction"]
-_MODULES = {"Failed": "waiting", "Fields": "place", "Instance": "instance", "Place": "place", "TimedOut": "waiting"}
+__all__ = ["Client", "Project", "Transaction"]
 
 
 def __getattr__(name: str) -> Any:
     """Load the API when it is asked for: `cpcc -h` needs nothing of it."""
     if name in __all__:
-        from importlib import import_module
+        from copernicus.client import api
 
-        return getattr(import_module(f"copernicus.client.{_MODULES.get(name, 'api')}"), name)
+        return getattr(api, name)
     raise AttributeError(f"module 'copernicus.client' has no attribute {name!r}")

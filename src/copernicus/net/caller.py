@@ -87,12 +87,6 @@ class Caller:
     def call(self, request: m.ListRequest, timeout_s: float | None = None) -> m.ListReply: ...
 
     @overload
-    def call(self, request: m.ChangesRequest, timeout_s: float | None = None) -> m.ChangesReply: ...
-
-    @overload
-    def call(self, request: m.GraphRequest, timeout_s: float | None = None) -> m.GraphReply: ...
-
-    @overload
     def call(self, request: m.GetRequest, timeout_s: float | None = None) -> m.GetReply: ...
 
     @overload
@@ -103,6 +97,9 @@ class Caller:
 
     @overload
     def call(self, request: m.LogRequest, timeout_s: float | None = None) -> m.LogReply: ...
+
+    @overload
+    def call(self, request: m.FollowRequest, timeout_s: float | None = None) -> m.FollowReply: ...
 
     @overload
     def call(self, request: m.ModulesRequest, timeout_s: float | None = None) -> m.ModulesReply: ...
@@ -127,6 +124,9 @@ class Caller:
 
     @overload
     def call(self, request: m.HeartbeatRequest, timeout_s: float | None = None) -> m.HeartbeatReply: ...
+
+    @overload
+    def call(self, request: m.StreamRequest, timeout_s: float | None = None) -> m.StreamReply: ...
 
     @overload
     def call(self, request: m.FarewellRequest, timeout_s: float | None = None) -> m.Done: ...
@@ -222,4 +222,4 @@ def _error_in(where: str, status: int, body: bytes) -> CopernicusError:
         if status in (502, 503, 504):
             return Unavailable(f"{where} cannot answer now (HTTP {status}).", "Try again.")
         return InternalError(f"{where} gave an answer that is not Copernicus' (HTTP {status}).", "Is it the right port?")
-    return from_code(reply.code, reply.message, reply.hint, reply.seq)
+    return from_code(reply.code, reply.message, reply.hint)

@@ -7,41 +7,29 @@ from typing import Any
 from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.model.jobs import JobState, WorkerOffer
-from copernicus.wire.looking_messages import (
-    ChangesReply as ChangesReply,
-)
-from copernicus.wire.looking_messages import (
-    ChangesRequest as ChangesRequest,
-)
-from copernicus.wire.looking_messages import (
-    GraphEdge as GraphEdge,
-)
-from copernicus.wire.looking_messages import (
-    GraphNode as GraphNode,
-)
-from copernicus.wire.looking_messages import (
-    GraphReply as GraphReply,
-)
-from copernicus.wire.looking_messages import (
-    GraphRequest as GraphRequest,
-)
 from copernicus.wire.message import Done as Done
 from copernicus.wire.message import ErrorReply as ErrorReply
 from copernicus.wire.message import Message as Message
-from copernicus.wire.past_messages import (
-    LogEntry as LogEntry,
+from copernicus.wire.stream_messages import (
+    FollowReply as FollowReply,
 )
-from copernicus.wire.past_messages import (
-    LogReply as LogReply,
+from copernicus.wire.stream_messages import (
+    FollowRequest as FollowRequest,
 )
-from copernicus.wire.past_messages import (
-    LogRequest as LogRequest,
+from copernicus.wire.stream_messages import (
+    Piece as Piece,
 )
-from copernicus.wire.past_messages import (
-    WhyReply as WhyReply,
+from copernicus.wire.stream_messages import (
+    StreamPiece as StreamPiece,
 )
-from copernicus.wire.past_messages import (
-    WhyRequest as WhyRequest,
+from copernicus.wire.stream_messages import (
+    StreamReply as StreamReply,
+)
+from copernicus.wire.stream_messages import (
+    StreamRequest as StreamRequest,
+)
+from copernicus.wire.stream_messages import (
+    Wanted as Wanted,
 )
 from copernicus.wire.worker_messages import (
     AnnounceReply as AnnounceReply,
@@ -178,39 +166,27 @@ class ApplyRequest(Message, frozen=True):
     """Apply a list of edits as one transaction.
 
     With `is_check` nothing is changed: the answer says what would be refused. The same `request_id` again gives the
-    same answer and one effect. `stamps` holds for each edit the project's sequence number when it was put on the list:
-    what somebody else wrote since is a conflict (empty: nobody asks).
+    same answer and one effect.
     """
 
     project: str
     edits: list[Edit]
     request_id: str = ""
     is_check: bool = False
-    stamps: list[int] = []
 
 
 class ApplyReply(Message, frozen=True):
-    """`seq` is the transaction's sequence number (None: nothing changed); `told` one line for each edit, "" for none.
-
-    `project_seq` is the project's sequence number now: the stamp of an edit that was checked.
-    """
+    """`seq` is the transaction's sequence number (None: nothing changed); `told` one line for each edit, "" for none."""
 
     seq: int | None
     told: list[str]
-    project_seq: int = 0
 
 
 class ListRequest(Message, frozen=True):
-    """What stands at `path`: the project's instances (""), an instance, or a place.
-
-    Of what may be many (instances inside, elements of an array) the answer holds those from `offset` on, at most `limit`
-    and never more than 10,000 (`limit` 0: that many).
-    """
+    """What stands at `path`: the project's instances (""), an instance, or a place."""
 
     project: str
     path: str = ""
-    offset: int = 0
-    limit: int = 0
 
 
 class InstanceRow(Message, frozen=True):
@@ -240,16 +216,12 @@ class PlaceRow(Message, frozen=True):
 
 
 class ListReply(Message, frozen=True):
-    """`kind` is "project", "instance" or "place"; for an instance `instances[0]` is itself, the others its children.
-
-    `total` counts the children, or the elements of an array, whether or not they are all in this answer.
-    """
+    """`kind` is "project", "instance" or "place"; for an instance `instances[0]` is itself, the others its children."""
 
     kind: str
     path: str
     instances: list[InstanceRow] = []
     places: list[PlaceRow] = []
-    total: int = 0
 
 
 class GetRequest(Message, frozen=True):
@@ -308,6 +280,40 @@ class StatusReply(Message, frozen=True):
     top: list[InstanceRow]
     errors: list[InstanceRow]
     core_s: float = 0.0
+
+
+class WhyRequest(Message, frozen=True):
+    """Why is this not running, why did it fail? `target` is a path or a job's number."""
+
+    project: str
+    target: str
+
+
+class WhyReply(Message, frozen=True):
+    """Lines for a person, most important first."""
+
+    lines: list[str]
+
+
+class LogRequest(Message, frozen=True):
+    """What happened to an instance or a job: attempts, errors, last lines of output."""
+
+    project: str
+    target: str = ""
+
+
+class LogEntry(Message, frozen=True):
+    """One thing that happened; `text` may have several lines."""
+
+    time: float
+    title: str
+    text: str = ""
+
+
+class LogReply(Message, frozen=True):
+    """Oldest first."""
+
+    entries: list[LogEntry]
 
 
 # --- jobs and workers, as people see them ------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from copernicus.worker.place import Place
 from copernicus.worker.platforms import Platform
 from copernicus.worker.shelf import Shelf
 from copernicus.worker.spool import Spool
+from copernicus.worker.streaming import Streamer
 from copernicus.worker.uploads import Uploader
 from copernicus.worker.workload import GRACE_S, Attempt, Tools
 
@@ -42,8 +43,8 @@ LEAVE_BEFORE_END_S = 60.0
 class Connection(Protocol):
     """The way to the server: callers, one for each thread that needs one, and files by content."""
 
-    def caller(self) -> Caller:
-        """Return a new caller, for one thread."""
+    def caller(self, timeout_s: float = ...) -> Caller:
+        """Return a new caller, for one thread, that waits so long for an answer."""
         ...
 
     def upload(self, file: FileRef, path: Path) -> None:
@@ -60,6 +61,14 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Let no transfer wait any longer."""
+        ...
+
+
+class Closeable(Protocol):
+    """A thread's work."""
+
+    def close(self) -> None:
+        """End it."""
         ...
 
 
@@ -111,7 +120,8 @@ class Agent:
             self._place.remove()
             raise
         self._platform.watch_over(self.worker, self._place.jobs)
-        self._tools = replace(self._tools, inline_limit_bytes=welcome.inline_limit_bytes)
+        streamer = Streamer(self.worker, self._desk, self._connection.caller)
+        self._tools = replace(self._tools, inline_limit_bytes=welcome.inline_limit_bytes, last_look=streamer.last_look)
         exchange = Exchange(
             self.worker, self._desk, self._spool, self._shelf, self._connection.caller, self._reannounce, self._say
         )
@@ -125,7 +135,7 @@ class Agent:
             threading.Thread(target=target, name=name, daemon=True)
             for name, target in (
                 ("heartbeat", heartbeat.run), ("poller", exchange.poller), ("courier", exchange.courier),
-                ("uploads", uploader.run),
+                ("uploads", uploader.run), ("streams", streamer.run),
             )
         ]  # fmt: skip
         self._leftovers = threading.Thread(target=self._deliver_leftovers, name="leftovers", daemon=True)
@@ -133,7 +143,7 @@ class Agent:
         for thread in (*slots, *others):
             thread.start()
         why = self._oversee(exchange)
-        self._leave(why, slots, exchange, heartbeat, uploader)
+        self._leave(why, slots, exchange, [heartbeat, uploader, streamer])
 
     def stop(self) -> None:
         """Leave in good order; said again: hurry."""
@@ -202,9 +212,7 @@ class Agent:
             if options.time_left_s is not None and now - self._began_at >= options.time_left_s - margin_s:
                 return "its time is over"
 
-    def _leave(
-        self, why: str, slots: list[threading.Thread], exchange: Exchange, heartbeat: Heartbeat, uploader: Uploader
-    ) -> None:
+    def _leave(self, why: str, slots: list[threading.Thread], exchange: Exchange, others: list[Closeable]) -> None:
         self._say(f"Leaving: {why}.")
         is_hurried = False
         self._desk.close()
@@ -222,8 +230,8 @@ class Agent:
         is_reached = not self._desk.has_results()
         if is_reached:  # what else is on its way to the server may get there
             self._leftovers.join(LAST_LIMIT_S)
-        heartbeat.close()
-        uploader.close()
+        for other in others:
+            other.close()
         exchange.close()
         self._connection.close()
         if is_reached:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from copernicus.model.values import FileRef
 from copernicus.net.bundle import Bundle
-from copernicus.net.caller import Caller
+from copernicus.net.caller import TIMEOUT_S, Caller
 from copernicus.net.tls import bundle_context
 from copernicus.net.transfer import download, upload
 
@@ -25,9 +25,9 @@ class ServerConnection:
         self._needs_no_input = threading.Event()
         self._over = threading.Event()
 
-    def caller(self) -> Caller:
-        """Return a new caller, for one thread."""
-        return Caller(self._bundle.host, self._bundle.secure_port, self._context, is_secure_port=True)
+    def caller(self, timeout_s: float = TIMEOUT_S) -> Caller:
+        """Return a new caller, for one thread, that waits so long for an answer."""
+        return Caller(self._bundle.host, self._bundle.secure_port, self._context, timeout_s=timeout_s, is_secure_port=True)
 
     def upload(self, file: FileRef, path: Path) -> None:
         """Send a blob unless the server has it; raises as `net.transfer.upload`."""

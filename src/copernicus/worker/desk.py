@@ -62,6 +62,8 @@ class Desk:
                     self._hand.remove(lease)
                     self._free -= lease.cores
                     attempt = self._running[lease.job, lease.attempt] = self._begin(lease)
+                    if len(self._running) == 1:
+                        self._changed.notify_all()
                     return attempt
                 self._changed.wait()
             return None
@@ -199,6 +201,19 @@ class Desk:
         """Return all results that the server has not accepted."""
         with self._changed:
             return [*self._ready.values(), *self._uploading.values()]
+
+    # --- what runs ---
+
+    def wait_running(self) -> bool:
+        """Wait until anything runs; False when the desk is closed and nothing does."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._running or self.is_closed)
+            return bool(self._running)
+
+    def running(self, job: int, attempt: int) -> Attempt | None:
+        """Return an attempt that runs, or None."""
+        with self._changed:
+            return self._running.get((job, attempt))
 
     # --- stopping, signs of life ---
 

@@ -6,7 +6,7 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,7 @@ from copernicus.worker.execution import executed, located
 from copernicus.worker.folder import WorkFolder
 from copernicus.worker.harvest import STREAMS, Harvest
 from copernicus.worker.judging import Judgement, judge
+from copernicus.worker.live_folder import LiveFolder
 from copernicus.worker.platforms import Platform
 from copernicus.worker.processes import TAG, WARM, CannotStart, Launch, Lost, Process
 from copernicus.worker.shelf import Shelf, size_on_disk
@@ -33,7 +34,7 @@ Reason = Literal["unwanted", "leaving", "wall time", "too much output"]
 
 @dataclass(frozen=True)
 class Tools:
-    """What every attempt of a worker uses."""
+    """What every attempt of a worker uses. `last_look` is called when a program has ended, before its files go."""
 
     worker: str
     platform: Platform
@@ -41,6 +42,7 @@ class Tools:
     inline_limit_bytes: int = 65536
     grace_s: float = GRACE_S
     environment: Mapping[str, str] = field(default_factory=own_environment)
+    last_look: Callable[[Attempt], None] = lambda attempt: None
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Attempt:
         self._tag = f"{tools.worker}/{lease.job}.{lease.attempt}"
         self._lock = threading.Lock()
         self._process: Process | None = None
-        self._folder: Path | None = None
+        self.live = LiveFolder()
         self._reason: Reason | None = None
         self._kill_at: float | None = None
         self._bytes_in = 0
@@ -74,8 +76,9 @@ class Attempt:
         """Make the attempt and return how it ended; never raises, and leaves neither process nor file behind."""
         is_alone = True
         try:
-            folder = self._folder = work.prepare()
+            folder = work.prepare()
             self._stage(folder)
+            self.live.begin(folder)
             cpus = self._tools.platform.claim(self.cores)
             try:
                 begun = time.monotonic()
@@ -99,7 +102,7 @@ class Attempt:
         except Exception as error:  # a fault of ours must not lose the job
             return Ended(self._report("retry", f"The worker failed: {type(error).__name__}: {error}."))
         finally:
-            self._folder = None
+            self.live.end()
             work.clear(is_alone)
 
     def _stage(self, folder: Path) -> None:
@@ -153,6 +156,7 @@ class Attempt:
         )
 
     def _conclude(self, harvest: Harvest, status: int, wall_s: float) -> Ended:
+        self._tools.last_look(self)
         collector = Collector(harvest, self._tools.shelf, self._tools.inline_limit_bytes)
         evidence = _Evidence(self, harvest, collector, status)
         tails = {stream: harvest.tail(stream) for stream in STREAMS}
@@ -165,10 +169,7 @@ class Attempt:
                 outcome, judgement = "failed", Judgement("failed", str(error))
                 if not self.lease.description.checkpoint:
                     collector.let_go()
-        if outcome == "finished":
-            checkpoint = collector.last_checkpoint(self.lease.description)
-        else:
-            checkpoint = evidence.checkpoint
+        checkpoint = () if outcome == "finished" else evidence.checkpoint
         report = self._report(outcome, judgement.why, collector.parcel.size_bytes)
         report = msgspec.structs.replace(
             report,
@@ -214,7 +215,7 @@ class Attempt:
     def check(self, now: float) -> None:
         """Hold the attempt to its limits; to be called about twice a second. `now` is monotonic."""
         with self._lock:
-            process, kill_at, folder = self._process, self._kill_at, self._folder
+            process, kill_at, folder = self._process, self._kill_at, self.live.path
         if process is None or folder is None:
             return
         if kill_at is not None:
@@ -229,14 +230,9 @@ class Attempt:
 
     def progress(self) -> str:
         """Return the last line that the program printed, for people."""
-        folder = self._folder
-        if folder is None:
-            return ""
-        for stream in STREAMS:
-            lines = Harvest(folder).tail(stream).strip().splitlines()
-            if lines:
-                return lines[-1][-200:]
-        return ""
+        with self.live.held() as folder:
+            tails = [Harvest(folder).tail(stream).strip() for stream in STREAMS] if folder is not None else []
+        return next((tail.splitlines()[-1][-200:] for tail in tails if tail), "")
 
     def _is_stopping(self) -> bool:
         return self._reason is not None

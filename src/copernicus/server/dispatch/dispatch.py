@@ -17,6 +17,7 @@ from copernicus.model.jobs import LeasedJob, Report
 from copernicus.server.access.identity import Identity, unknown_project
 from copernicus.server.dispatch import outcomes
 from copernicus.server.dispatch.polls import Poll, Polls
+from copernicus.server.dispatch.streams import Streams
 from copernicus.server.dispatch.views import JobViews, Names
 from copernicus.server.dispatch.workers import Worker, Workers
 from copernicus.server.scheduling.matching import match
@@ -64,6 +65,7 @@ class Dispatch:
         self.workers = Workers(monotonic, heartbeat_s)
         self.jobs = JobViews(store, self.workers, names, clock, monotonic)
         self.jobs.when_queued = self._queued
+        self.streams = Streams(store, self.jobs, self.workers, monotonic)
         self.when_broken: Callable[[Exception], None] = lambda error: None
         self._polls = Polls()
         self._awaited: set[str] = set()
@@ -83,6 +85,7 @@ class Dispatch:
     def close(self) -> None:
         """Answer all who wait."""
         self._polls.end_all()
+        self.streams.close()
 
     # --- what workers say
 
@@ -175,6 +178,7 @@ class Dispatch:
                     again = outcomes.interrupted(unclaimed, self._clock(), "not claimed")
                     self._end(unit, unclaimed, outcomes.Ended(again), {})
         self.workers.drop_long_lost(LOST_KEPT_S)
+        self.streams.forget_unfollowed()
         if unit.changes:
             self._store.submit(unit)
 
@@ -208,7 +212,6 @@ class Dispatch:
         self.workers.release(before)
         job = ended.job
         self.jobs.put(unit, job)
-        self.jobs.hand_on(unit, job)
         if job.state == "done":
             refusal = self.ends.job_finished(unit, job, outputs, outcomes.spent_core_s(job))
             if refusal:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from copernicus.errors import CopernicusError, InternalError
 from copernicus.server.access.identity import authorise
-from copernicus.server.http import blobs, jobs, projects, sessions, workers
+from copernicus.server.http import blobs, jobs, projects, sessions, streams, workers
 from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.server.storage.abc import Unit
 from copernicus.wire.codec import decode
@@ -17,8 +17,11 @@ from copernicus.wire.messages import Message
 # These wait for their own changes, or touch nothing that is in the book. All others answer from what is in memory, which
 # may not be durable yet.
 _WAIT_THEMSELVES = frozenset(
-    {"authority", "login", "logout", "server-info", "worker/announce", "worker/exchange", "worker/heartbeat", "worker/farewell"}
-)
+    {
+        "authority", "login", "logout", "server-info", "worker/announce", "worker/exchange", "worker/heartbeat",
+        "worker/stream", "worker/farewell", "project/follow",
+    }
+)  # fmt: skip
 # These serve while the book cannot be used.
 _ALWAYS = frozenset({"authority", "login", "logout", "server-info"})
 
@@ -53,7 +56,7 @@ class Route:
 def all_handlers(rooms: Rooms) -> dict[str, Handler]:
     """The handlers of all nouns, by endpoint."""
     found: dict[str, Handler] = {}
-    for noun in (sessions, projects, jobs, workers, blobs):
+    for noun in (sessions, projects, jobs, workers, streams, blobs):
         found |= noun.handlers(rooms)
     return found
 

@@ -8,12 +8,12 @@ from copernicus.dataflow.declaring import LOCAL, is_local
 from copernicus.dataflow.transaction import Catalog
 from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.server.projects.chronicle import Chronicle
-from copernicus.server.projects.graph import graph
+from copernicus.server.projects.followed import job_at
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.ports import Jobs
 from copernicus.server.projects.reasons import Reasons
-from copernicus.server.storage.abc import BookStore
+from copernicus.server.storage.abc import BookStore, JobRecord
 from copernicus.wire import messages as m
 
 
@@ -39,18 +39,7 @@ class Enquiries:
 
     def list(self, request: m.ListRequest) -> m.ListReply:
         """What stands at a path."""
-        return self._look(request.project).listing(request.path, request.offset, request.limit)
-
-    async def changes(self, request: m.ChangesRequest) -> m.ChangesReply:
-        """Answer when the project has gone on, or the time is over."""
-        project = self._find(request.project)
-        if project.network.seq <= request.since and request.wait_s > 0:
-            await project.changes.wait(request.wait_s)
-        return m.ChangesReply(self._find(request.project).network.seq)
-
-    def graph(self, request: m.GraphRequest) -> m.GraphReply:
-        """How instances hang together."""
-        return graph(self._find(request.project), self._jobs, request.path)
+        return self._look(request.project).listing(request.path)
 
     def get(self, request: m.GetRequest) -> m.GetReply:
         """The value at a place."""
@@ -68,6 +57,10 @@ class Enquiries:
         """What happened."""
         found = Chronicle(self._find(request.project), self._jobs, self._store)
         return m.LogReply(found.log(request.target))
+
+    def job_at(self, project: str, target: str) -> JobRecord:
+        """The job that a path or a number leads to; raise `UnknownPath`, `UsageError`."""
+        return job_at(self._find(project), self._jobs, target)
 
     def modules(self) -> m.ModulesReply:
         """All modules; of their functions the names, kinds and help."""

@@ -48,9 +48,9 @@ class ModuleCode(Protocol):
 
 def find_job(jobs: Jobs, project: str, target: str) -> JobRecord | None:
     """The job whose number `target` is, None when it is no number; `UnknownPath` when the project has no such job."""
-    if not target.isdigit():
+    if not (target.isascii() and target.isdecimal()):
         return None
-    job = jobs.record(int(target))
+    job = jobs.record(int(target)) if len(target) < 20 else None
     if job is None or job.project != project:
-        raise UnknownPath(f"There is no job {target} in this project.", "`cpcc queue` and `cpcc running` list jobs.")
+        raise UnknownPath(f"There is no job {target[:40]} in this project.", "`cpcc queue` and `cpcc running` list jobs.")
     return job

@@ -1,0 +1,19 @@
+"""What comes out of running jobs, over HTTP: workers bring it, people follow it."""
+
+from __future__ import annotations
+
+from copernicus.server.http.calls import Call, Handler, Rooms
+from copernicus.wire import messages as m
+
+
+def handlers(rooms: Rooms) -> dict[str, Handler]:
+    """The messages about streams."""
+    streams = rooms.dispatch.streams
+
+    async def stream(call: Call, request: m.StreamRequest) -> m.StreamReply:
+        return await streams.exchange(request, call.identity)
+
+    async def follow(call: Call, request: m.FollowRequest) -> m.FollowReply:
+        return await streams.follow(rooms.projects.enquiries.job_at(request.project, request.target).id, request)
+
+    return {"worker/stream": stream, "project/follow": follow}

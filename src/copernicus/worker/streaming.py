@@ -1,0 +1,91 @@
+"""Files of running attempts on their way to those who follow them: read where they grow, only while somebody does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from copernicus.errors import CopernicusError
+from copernicus.wire.messages import Piece, StreamReply, StreamRequest, Wanted
+from copernicus.worker.desk import Desk
+from copernicus.worker.exchange import Caller
+from copernicus.worker.pauses import Pause
+from copernicus.worker.workload import Attempt
+
+POLL_S = 30.0
+LOOK_S = 0.5
+MOST_BYTES = 1024**2
+LAST_LIMIT_S = 5.0
+
+
+class Streamer:
+    """Asks the server, over a connection of its own, what is followed, and brings it about twice a second."""
+
+    def __init__(self, worker: str, desk: Desk, connect: Callable[..., Caller]) -> None:
+        self._worker = worker
+        self._desk = desk
+        self._caller, self._last_caller = connect(), connect(LAST_LIMIT_S)
+        self._last_turn = threading.Lock()
+        self._wanted: dict[tuple[int, int], Wanted] = {}
+        self._pause = Pause()
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """In a thread of its own: bring what is wanted while anything runs, until `close`."""
+        while self._desk.wait_running() and not self._over.is_set():
+            try:
+                reply = self._caller.call(StreamRequest(self._worker, self._news(), 0.0 if self._wanted else POLL_S))
+            except CopernicusError:  # the exchange tells about it
+                self._wanted = {}
+                self._pause.sleep()
+                continue
+            self._pause.reset()
+            self._heed(reply)
+            if self._wanted:
+                self._over.wait(LOOK_S)
+
+    def last_look(self, attempt: Attempt) -> None:
+        """An attempt's program has ended: bring the rest before its files go, if somebody follows it."""
+        wanted = self._wanted.get((attempt.lease.job, attempt.lease.attempt))
+        if wanted is None:
+            return
+        pieces = pieces_of(attempt, wanted, MOST_BYTES)
+        with self._last_turn:
+            try:
+                if pieces:
+                    self._last_caller.call(StreamRequest(self._worker, pieces))
+            except CopernicusError:
+                return
+
+    def close(self) -> None:
+        """End the thread."""
+        self._over.set()
+        self._pause.wake()
+        interrupt = getattr(self._caller, "interrupt", None)
+        if interrupt is not None:
+            interrupt()
+
+    def _heed(self, reply: StreamReply) -> None:
+        self._wanted = {(wanted.job, wanted.attempt): wanted for wanted in reply.wanted}
+
+    def _news(self) -> list[Piece]:
+        pieces: list[Piece] = []
+        left = MOST_BYTES
+        for (job, number), wanted in self._wanted.items():
+            attempt = self._desk.running(job, number)
+            if attempt is not None and left > 0:
+                pieces += pieces_of(attempt, wanted, left)
+                left = MOST_BYTES - sum(len(piece.data) for piece in pieces)
+        return pieces
+
+
+def pieces_of(attempt: Attempt, wanted: Wanted, most_bytes: int) -> list[Piece]:
+    """Return what is new in the watched files of an attempt, at most so much; of each no more than its last MiB."""
+    lease, pieces = attempt.lease, list[Piece]()
+    for name in attempt.live.watched(lease.description.watch):
+        have = wanted.have.get(name, 0)
+        found = attempt.live.peek(name, have, most_bytes) if most_bytes > 0 else None
+        if found is not None and (found[1] or found[2] < have):
+            pieces.append(Piece(lease.job, lease.attempt, name, *found))
+            most_bytes -= len(found[1])
+    return pieces
