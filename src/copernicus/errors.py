@@ -73,9 +73,13 @@ class Refused(CopernicusError):
 
 
 class Conflict(Refused):
-    """Somebody else wrote the same place since the edit was staged."""
+    """Somebody else wrote the same place since the edit was staged. `seq`: up to which transaction was looked."""
 
     code, status = "conflict", 409
+
+    def __init__(self, message: str, hint: str = "", seq: int = 0) -> None:
+        super().__init__(message, hint)
+        self.seq = seq
 
 
 class NotAuthenticated(CopernicusError):
@@ -158,6 +162,7 @@ BY_CODE: dict[str, type[CopernicusError]] = {error.code: error for error in _tre
 BY_CODE["internal"] = InternalError
 
 
-def from_code(code: str, message: str, hint: str = "") -> CopernicusError:
-    """Return the error that travelled under `code`; an unknown code becomes an `InternalError`."""
-    return BY_CODE.get(code, InternalError)(message, hint)
+def from_code(code: str, message: str, hint: str = "", seq: int = 0) -> CopernicusError:
+    """Return the error that travelled under `code`; an unknown code becomes an `InternalError`. `seq` is a conflict's."""
+    kind = BY_CODE.get(code, InternalError)
+    return kind(message, hint, seq) if issubclass(kind, Conflict) else kind(message, hint)

@@ -58,6 +58,9 @@ PATHS = [
     ("cpcc force-rerun nope", "There is no instance"),
     ("cpcc rm-instance nope", "There is no instance"),
     ("cpcc rm-instance ''", "is empty"),
+    ("cpcc rename nope other", "There is no instance"),
+    ("cpcc rename '' other", "is empty"),
+    ("cpcc rename a 'x y'", "cannot be a name"),
     ("cpcc disconnect b:in.ratio", "Nothing is connected"),
 ]
 TYPES = [
@@ -146,6 +149,8 @@ CONNECTIONS_AND_WRITERS = [
     ("cpcc connect add:out.c p:child_0:in.ratio", "was made by the controller p"),
     ("cpcc rm-instance p:child_0", "was made by the controller p"),
     ("cpcc rm-instance db:double_0", "is an index of db"),
+    ("cpcc rename p:child_0 other", "was made by the controller p"),
+    ("cpcc rename p db", "already an instance 'db'"),
 ]
 COMMAND_LINES = [
     ("cpcc nonsense", "There is no command 'nonsense'. All commands: cpcc -h"),

@@ -80,6 +80,10 @@ def test_what_was_written_is_there_after_a_restart(open_book: Open) -> None:
     assert book.projects() == [ProjectRow("p1", "one", 1.5)]
     assert list(book.records("p1")) == [(1, b"a"), (2, b"b")]
     assert list(book.records("p1", after=1)) == [(2, b"b")]
+    assert book.newest_records("p1", 3, 10) == [(2, b"b"), (1, b"a")]
+    assert book.newest_records("p1", 3, 1) == [(2, b"b")]
+    assert book.newest_records("p1", 2, 10) == [(1, b"a")]
+    assert book.newest_records("p2", 3, 10) == []
     assert list(book.jobs()) == [JOB]
     assert book.job(7) == JOB
     assert book.job(8) is None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from copernicus.blobs.hashing import hash_bytes
-from copernicus.errors import CopernicusError, Refused, UnknownPath, from_code
+from copernicus.errors import Conflict, CopernicusError, Refused, UnknownPath, from_code
 from copernicus.model import edits as e
 from copernicus.wire import messages as m
 from copernicus.wire.codec import decode, encode
@@ -27,7 +27,8 @@ Cpcc = Callable[..., Said]
 class AnsweringServer:
     """Keeps projects as lists of committed edits; `answers` maps other requests to replies, errors, or functions of them.
 
-    `told` says something about an edit, or refuses it by raising; `requests` holds what came, in order.
+    `told` says something about an edit, or refuses it by raising; `requests` holds what came, in order; `seq`
+    is the project's sequence number that answers tell.
     """
 
     where = "server:14807"
@@ -38,6 +39,7 @@ class AnsweringServer:
         self.answers: dict[type, Any] = {}
         self.blobs: dict[str, bytes] = {}
         self.told: Callable[[e.Edit], str] = lambda edit: ""
+        self.seq = 0
 
     def call(self, request: m.Message, timeout_s: float | None = None) -> Any:
         endpoint = BY_REQUEST[type(request)]
@@ -46,8 +48,9 @@ class AnsweringServer:
         try:
             reply = self._answer(arrived)
         except CopernicusError as error:
-            carried = decode(encode(m.ErrorReply(error.code, error.message, error.hint)), m.ErrorReply)
-            raise from_code(carried.code, carried.message, carried.hint) from None
+            seq = error.seq if isinstance(error, Conflict) else 0
+            carried = decode(encode(m.ErrorReply(error.code, error.message, error.hint, seq)), m.ErrorReply)
+            raise from_code(carried.code, carried.message, carried.hint, carried.seq) from None
         assert isinstance(reply, endpoint.reply)
         return decode(encode(reply), endpoint.reply)
 
@@ -90,7 +93,7 @@ class AnsweringServer:
                 told = [self.told(edit) for edit in request.edits]
                 if not request.is_check:
                     committed += request.edits
-                return m.ApplyReply(None if request.is_check else len(committed), told)
+                return m.ApplyReply(None if request.is_check else len(committed), told, self.seq)
             case m.BlobStatusRequest(blobs=blobs):
                 received = [len(self.blobs.get(blob, b"")) for blob in blobs]
                 return m.BlobStatusReply(received, [blob in self.blobs for blob in blobs])

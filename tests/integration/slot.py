@@ -47,9 +47,11 @@ class Bench:
         program: Found | None = SHELL,
         cores: int = 1,
         checkpoint: tuple[StagedFile, ...] = (),
+        checkpoint_files: tuple[str, ...] = (),
         **more: object,
     ) -> Attempt:
         argv = (script,) if script else ()
+        more = {**more, "checkpoint": checkpoint_files}
         description = JobDescription(program.executable.name if program else "other", argv, **more)  # type: ignore[arg-type]
         return Attempt(LeasedJob(7, 1, "p", "run", description, cores, checkpoint), program, cores, self.tools)
 
@@ -84,8 +86,10 @@ def a_bench(root: Path) -> Iterator[Bench]:
 
 
 def is_alive(pid_file: Path) -> bool:
-    pid = int(pid_file.read_text())
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(int(pid_file.read_text())).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from tests.integration.answering import AnsweringServer, Cpcc
 
-from copernicus.errors import Refused, Unreachable, WrongType
+from copernicus.errors import Conflict, Refused, Unreachable, WrongType
 from copernicus.model import edits as e
 from copernicus.model.values import FileRef
 from copernicus.wire import messages as m
@@ -94,6 +95,43 @@ def test_a_commit_that_is_repeated_carries_the_same_request_id(cpcc: Cpcc, answe
     del answering.answers[m.ApplyRequest]
     assert cpcc("commit").status == 0
     assert answering.of(m.ApplyRequest)[-1].request_id != first, "a refusal is not to be answered from memory"
+
+
+def test_a_conflict_is_told_once(cpcc: Cpcc, answering: AnsweringServer, first: list[e.Edit]) -> None:
+    cpcc("transact")
+    answering.seq = 4
+    cpcc("set", "a:in.x", "1")
+    cpcc("transact")
+    answering.seq = 6
+    cpcc("set", "a:in.y", "2")
+    cpcc("set", "a:in.z", "3")
+    cpcc("rollback")
+    cpcc("set", "a:in.y", "2")
+    answering.answers[m.ApplyRequest] = Conflict("a:in.x was set to 5 by bob.", "The same commit again goes through.", 8)
+    said = cpcc("commit")
+    assert (said.status, said.out) == (1, "")
+    assert said.err == "ERROR: a:in.x was set to 5 by bob. The same commit again goes through.\n"
+    del answering.answers[m.ApplyRequest]
+    cpcc("transact")
+    answering.seq = 9
+    cpcc("set", "a:in.w", "4")
+    assert cpcc("commit").status == 0
+    assert cpcc("commit").out == "Committed 3 changes.\n"
+    commits = [request for request in answering.of(m.ApplyRequest) if not request.is_check]
+    assert [request.stamps for request in commits] == [[4, 6], [8, 8, 9]]
+    assert commits[0].request_id != commits[1].request_id
+
+
+def test_a_list_that_an_older_program_began_is_committed_as_it_is(cpcc: Cpcc, answering: AnsweringServer, first: Any) -> None:
+    cpcc("transact")
+    cpcc("set", "a:in.x", "1")
+    (file,) = (Path.cwd() / "conf").rglob("staged-*.json")
+    staged = json.loads(file.read_text())
+    del staged["stamps"]
+    file.write_text(json.dumps(staged))
+    cpcc("set", "a:in.y", "1")
+    assert cpcc("commit").status == 0
+    assert answering.of(m.ApplyRequest)[-1].stamps == []
 
 
 def test_transactions_belong_to_an_identity_and_a_project(cpcc: Cpcc, answering: AnsweringServer, first: list[e.Edit]) -> None:

@@ -143,6 +143,34 @@ def test_a_simulation_that_is_stopped_and_killed_goes_on_and_its_parts_are_joine
     assert set(expected) <= set(stopped_at)
 
 
+def test_a_longer_simulation_goes_on_where_the_shorter_one_ended(bench: Bench, box: Path) -> None:
+    """10,000 steps in three lengths: to its end, further until it is stopped, and further still."""
+    tpr = prepare(bench, box, nsteps="123")
+
+    def job(nsteps: int) -> JobDescription:
+        return call_command(mdrun_parts, tpr, 0, ["-cpt", "0.005"], nsteps=nsteps)
+
+    assert job(500).argv == job(10000).argv
+    short = bench.run(bench.start(job(500)))
+    assert (short.outcome, len(short.outputs["xtc"])) == ("finished", 1), short.stderr_tail
+    assert "state.cpt" in {staged.name for staged in short.checkpoint}
+    assert not any(staged.name.startswith("confout") for staged in short.checkpoint), "the longer one would seem finished"
+    stopped = interrupt(bench, job(8000), short.checkpoint, lambda attempt: attempt.stop("unwanted"))
+    assert stopped.outcome == "interrupted", stopped.stderr_tail
+    parts = bench.finish(job(10000), stopped.checkpoint)
+    assert len(parts["xtc"]) == 3
+    joined = bench.finish(call_command(join_parts, **parts))
+    expected = [round(0.1 * number, 3) for number in range(201)]
+    assert frames(bench, joined["xtc"]) == expected
+    assert set(expected) <= set(energies(bench, joined["edr"]))
+    (bench.work.path.parent / "joined.xtc").write_bytes(bench.shelf.blobs.read_bytes(joined["xtc"].blob))
+    told = subprocess.run(
+        ["gmx", "-quiet", "check", "-f", "joined.xtc"], cwd=bench.work.path.parent, capture_output=True, text=True, check=True
+    ).stderr
+    assert re.search(r"^Step\s+201\s+0\.1$", told, re.MULTILINE), told
+    assert "Timesteps at" not in told, "gmx check has found frames that do not follow each other"
+
+
 def test_one_part_is_the_whole(bench: Bench, box: Path) -> None:
     parts = bench.finish(call_command(mdrun_parts, prepare(bench, box), 0))
     joined = bench.finish(call_command(join_parts, **parts))

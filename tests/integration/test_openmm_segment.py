@@ -65,7 +65,7 @@ def run_in(folder: Path, argv: list[str], monkeypatch: pytest.MonkeyPatch) -> di
 
 def test_frames_features_and_end_agree(structure: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = run_in(tmp_path / "a", arguments(structure, 2.0), monkeypatch)
-    assert set(written) == {"features.npz", "trajectory.dcd", "end.npz", "energy.csv"}
+    assert set(written) == {"features.npz", "trajectory.dcd", "end.npz", "energy.csv", "segment.npz"}
     features, end = np.load("features.npz"), np.load("end.npz")
     assert count_frames(Path("trajectory.dcd")) == 11
     assert {name: features[name].shape for name in features} == dict.fromkeys(("phi", "psi", "end_to_end"), (11, 1))
@@ -93,6 +93,19 @@ def test_it_starts_from_an_end_or_from_any_frame(structure: Path, tmp_path: Path
     assert np.load("features.npz")["phi"][0, 0] == pytest.approx(
         np.load(tmp_path / "a" / "features.npz")["phi"][4, 0], abs=1e-3
     )
+
+
+def test_a_longer_run_goes_on_from_the_end_of_a_shorter_one(
+    structure: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_in(tmp_path / "whole", arguments(structure, 20.0), monkeypatch)
+    run_in(tmp_path / "short", arguments(structure, 10.0), monkeypatch)
+    for name in ("segment.npz", "trajectory.dcd"):  # the checkpoint, as the job declares it
+        (tmp_path / "long").mkdir(exist_ok=True)
+        (tmp_path / "short" / name).rename(tmp_path / "long" / name)
+    longer = run_in(tmp_path / "long", arguments(structure, 20.0), monkeypatch)
+    assert count_frames(Path("trajectory.dcd")) == 101
+    assert {name: longer[name] == whole[name] for name in whole} == dict.fromkeys(whole, True)
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_been(structure: Path, tmp_path: Path) -> None:

@@ -80,6 +80,16 @@ def test_what_was_run_is_told_so_that_it_can_be_run_again(bench: Bench) -> None:
     assert bench.run("", program, files=staged).report.execution.program_hash == hash_bytes(script.read_bytes())
 
 
+def test_a_finished_job_of_some_length_leaves_what_a_longer_one_goes_on_from(bench: Bench) -> None:
+    script = "echo state > s.cpt; echo frames > a.xtc; echo end > end.gro; echo $0"
+    more = {"outputs": {"xtc": Output("file", "*.xtc"), "conf": Output("file", "end.gro")}, "done_when": "end.gro"}
+    ended = bench.run(script, checkpoint_files=("s.cpt",), until=("7",), **more)
+    assert (ended.report.outcome, ended.report.stdout_tail) == ("finished", "7"), ended.report
+    assert [staged.name for staged in ended.report.checkpoint] == ["s.cpt", "a.xtc"], "it is not to seem finished already"
+    assert all(staged.file.blob in ended.parcel.inline for staged in ended.report.checkpoint)
+    assert bench.run(script, checkpoint_files=("s.cpt",), **more).report.checkpoint == ()
+
+
 def test_failures_say_what_happened(bench: Bench) -> None:
     failed = bench.run("echo Fatal error: no atoms >&2; exit 2").report
     assert (failed.outcome, failed.exit_status, failed.stderr_tail) == ("failed", 2, "Fatal error: no atoms")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FOUND = {"absent", "missing"}
 DERIVED = {"touched", "in_flight", "is_busy", "busy_children", "is_remade", "updated", "heard", "depth", "why_blocked"}
-NAMES = ("seq", "head", "next_id", "imported", "functions", "strikes")
+NAMES = ("seq", "head", "next_id", "imported", "functions", "strikes", "courses")
 
 
 def state(network: Network, *, with_derived: bool = False) -> dict[str, Any]:
@@ -89,6 +89,7 @@ def observe(witness: Witness) -> None:
         assert not reference.is_held(path), f"{path} took a key while it was held"
         assert one.present not in reference.struck, f"{path} took what was struck out"
         one.struck = ""
+        one.had.append(one.present)
         # Equal inputs mean the same evaluation: of the instance, or of all where the function says so.
         is_shared = one.function.kind == "pure" or one.function.is_deterministic
         whose = (function, "" if is_shared else str(paths[path].id), json.dumps(asked, sort_keys=True))
@@ -187,6 +188,8 @@ def _compare_jobs(witness: Witness) -> None:
             assert job["state"] == "cancelled" or (job["state"] == "leased" and job["is_superseded"]), f"nobody wants {job}"
         else:
             assert not job["is_superseded"], f"{job} was given up"
+            is_shared = reference.functions[witness.asked[key][0]].is_deterministic
+            assert is_shared or [job["path"]] == reference.wanting(key), f"{job} is not called as its instance"
             if job["state"] != "leased":
                 state = "blocked" if reference.must_wait(key) else "queued"
                 assert job["state"] == state, f"{job} should be {state}"

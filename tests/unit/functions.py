@@ -31,6 +31,8 @@ TOTAL = FunctionSchema("m::total", "pure", (Field("x", "int[]"),), Z)
 COUNT = FunctionSchema("m::count", "pure", (Field("x", "int?[]"),), Z)
 WORK = FunctionSchema("m::work", "command", (Field("x", "int"), Field("y", "int", default=0)), Z)
 SAME = FunctionSchema("m::same", "command", (Field("x", "int"),), Z, is_deterministic=True)
+# The same for another `n` is the same but longer, or shorter.
+RUN = FunctionSchema("m::run", "command", (Field("x", "int"), Field("n", "int", default=1)), Z)
 GATHER = FunctionSchema("m::gather", "command", (Field("x", "int[]"), Field("y", "int?")), Z)
 RECORDS = (Field("one", "record{p: int, q: int}?"), Field("few", "record{p: int}?"), Field("all", "record{p: int, q: int?}[]"))
 PARTS = FunctionSchema("m::parts", "command", RECORDS, Z)
@@ -53,7 +55,7 @@ STEER = FunctionSchema("m::steer", "controller", (Field("n", "int"), Field("x", 
 NEST = FunctionSchema("m::nest", "controller", (Field("n", "int"), Field("x", "int")), RESULTS, state=STATE)
 STEERS = scatter("m::steers", STEER)
 FUNCTIONS = (
-    ADD, EVEN, TOTAL, COUNT, WORK, SAME, GATHER, PARTS, TWO, WORKS, SAMES, TWOS, GATHERS, GRID, STEER, NEST, STEERS,
+    ADD, EVEN, TOTAL, COUNT, WORK, RUN, SAME, GATHER, PARTS, TWO, WORKS, SAMES, TWOS, GATHERS, GRID, STEER, NEST, STEERS,
 )  # fmt: skip
 MODULE = ModuleSchema("m", functions=FUNCTIONS)
 UNLUCKY = 13
@@ -64,7 +66,15 @@ def describe(function: str, inputs: dict[str, Any]) -> JobDescription | None:
     """The job of a command."""
     if inputs.get("x") == UNLUCKY:
         return None
-    return JobDescription(function.replace("::", "/"), (json.dumps(inputs, sort_keys=True),))
+    until = (f"--length={inputs['n']}",) if function == RUN.name else ()
+    given = {name: value for name, value in inputs.items() if not until or name != "n"}
+    return JobDescription(function.replace("::", "/"), (json.dumps(given, sort_keys=True),), until=until)
+
+
+def asked(description: JobDescription) -> dict[str, Any]:
+    """The inputs for which a command has given this job."""
+    until = {"n": int(description.until[0].partition("=")[2])} if description.until else {}
+    return json.loads(description.argv[0]) | until
 
 
 def evaluate(function: str, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -80,6 +90,8 @@ def evaluate(function: str, inputs: dict[str, Any]) -> dict[str, Any]:
             return {"z": sum(1 for item in inputs["x"] if item is not None)}
         case "work":
             return {"z": (10 * inputs["x"] + inputs["y"]) % 1000}
+        case "run":
+            return {"z": (10 * inputs["x"] + inputs["n"]) % 1000}
         case "same":
             return {"z": inputs["x"] + 1}
         case "gather":

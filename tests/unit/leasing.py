@@ -64,10 +64,12 @@ class Rig:
 
     # --- what projects do
 
-    async def want(self, *keys: str, project: str = "p", why: str = "", **description: Any) -> list[int]:
+    async def want(
+        self, *keys: str, project: str = "p", why: str = "", extends: tuple[str, ...] = (), **description: Any
+    ) -> list[int]:
         unit, resources = Unit(), description.pop("resources", Resources())
         made = JobDescription("true", resources=resources, **description)
-        numbers = [self.dispatch.jobs.want(unit, project, 1, "run", key, made, why) for key in keys]
+        numbers = [self.dispatch.jobs.want(unit, project, 1, "run", key, made, why, extends) for key in keys]
         await self.book.submit(unit)
         return numbers
 

@@ -39,8 +39,8 @@ class One:
     ended: int = 0
     ended_error: bool = False
     runs: int = 0
-    struck: str = ""
-    """The key that was to be made anew."""
+    struck: str = ""  # the key that was to be made anew
+    had: list[str] = field(default_factory=list)  # all keys, one after the other; with "!" before it, one that was struck
     asked: int | None = None
     """The number of the question to module code that is under way."""
     told: int = 0
@@ -340,7 +340,7 @@ class Reference:
                 self.remove(child, kind_of)
             one.values["out"], one.values["state"], one.error, one.told, one.knew, one.asked = {}, {}, "", 0, {}, None
         elif self.is_kind(path, "command", "pure"):
-            one.struck, one.error = one.present, ""
+            one.struck, one.error, one.had = one.present, "", [*one.had, *([f"!{one.present}"] if one.present else [])]
             self.struck.add(one.present)
         else:
             for child in self.children(path):

@@ -119,6 +119,8 @@ class Rig:
                 self.jobs.setdefault(effect.key, {"runs": 0}).update(
                     state=state, path=effect.path, argv=effect.description.argv, why=effect.why_blocked
                 )
+            case transaction.RenameJob():
+                self.jobs[effect.key]["path"] = effect.path
             case transaction.BlockJob():
                 if self.jobs[effect.key]["state"] in ("queued", "blocked"):
                     self.jobs[effect.key].update(state="blocked" if effect.why else "queued", why=effect.why)

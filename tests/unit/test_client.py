@@ -8,7 +8,8 @@ import pytest
 from tests.integration.answering import AnsweringServer
 
 from copernicus.client import Client
-from copernicus.errors import Refused, UnknownPath, WrongType
+from copernicus.client.project import Transaction
+from copernicus.errors import Conflict, Refused, UnknownPath, WrongType
 from copernicus.model import edits as e
 from copernicus.model.values import FileRef
 from copernicus.wire import messages as m
@@ -21,6 +22,11 @@ def server() -> AnsweringServer:
     return AnsweringServer()
 
 
+def changes(server: AnsweringServer) -> list[m.ApplyRequest]:
+    """The requests that were to change something."""
+    return [request for request in server.of(m.ApplyRequest) if not request.is_check]
+
+
 def test_a_transaction_is_one_message(server: AnsweringServer) -> None:
     project = Client(server).start_project("first")
     with project.transaction() as change:
@@ -29,7 +35,7 @@ def test_a_transaction_is_one_message(server: AnsweringServer) -> None:
         change.set("db:in.files", [FILE])
         change.activate()
     assert change.reply == m.ApplyReply(4, ["", "", "", ""])
-    assert len(server.of(m.ApplyRequest)) == 1
+    assert len(changes(server)) == 1
     assert server.projects["first"] == [
         e.MakeInstance("math::double_value", "db"),
         e.SetValue("db:in.numbers", [1.5, "inf", None]),
@@ -50,7 +56,30 @@ def test_a_block_that_fails_commits_nothing(server: AnsweringServer) -> None:
         fail()
     with project.transaction():
         pass
-    assert server.of(m.ApplyRequest) == []
+    assert changes(server) == []
+
+
+def test_a_transaction_says_when_it_began_and_a_conflict_is_told_once(server: AnsweringServer) -> None:
+    project = Client(server).start_project("first")
+    server.seq = 7
+
+    def commit() -> None:
+        with project.transaction() as change:
+            begun.append(change)
+            server.seq = 9
+            change.activate()
+
+    begun: list[Transaction] = []
+    server.answers[m.ApplyRequest] = lambda request: (
+        m.ApplyReply(None, [], server.seq) if request.is_check else Conflict("bob", "", 9)
+    )
+    with pytest.raises(Conflict):
+        commit()
+    del server.answers[m.ApplyRequest]
+    assert begun[0].commit() == begun[0].commit() == m.ApplyReply(1, [""], 9)
+    first, second = changes(server)
+    assert (first.stamps, second.stamps) == ([7], [9])
+    assert first.request_id != second.request_id
 
 
 def test_every_change_carries_a_request_id_of_its_own(server: AnsweringServer) -> None:

@@ -116,6 +116,7 @@ class Machine(RuleBasedStateMachine):
             lambda chance: e.Deactivate(chance.choice(["", *made])),
             lambda chance: e.ClearError(chance.choice(["", "", *made])),
             lambda chance: e.ForceRerun(chance.choice(made)),
+            lambda chance: e.RenameInstance(chance.choice(top), chance.choice(NAMES)),
         ]
         if len(top) > 2:
             makers.append(lambda chance: e.RemoveInstance(chance.choice(top)))

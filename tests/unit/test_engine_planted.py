@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 from tests.unit.drive import Drive
 
-from copernicus.dataflow import building, controlling, engine, evaluating, network, settling, status, transaction, views
+from copernicus.dataflow import (
+    building,
+    controlling,
+    courses,
+    engine,
+    evaluating,
+    network,
+    settling,
+    status,
+    transaction,
+    views,
+)
 from copernicus.dataflow import facts as f
 from copernicus.dataflow.calls import ChildStart, ControllerAnswer
 from copernicus.model import edits as e
@@ -40,6 +51,24 @@ def through_a_border(drive: Drive) -> None:
     drive.make("twos", "t", x=[1, 2])
     drive.finish()
     drive.set("t:in.x[1]", 5)
+    drive.answer_all()
+
+
+def grows_longer(drive: Drive) -> None:
+    for name in "vw":
+        drive.make("run", name, x=1, n=1)
+    drive.finish()
+    for n in (4, 2, 3):
+        drive.set("w:in.n", n)
+        drive.answer_all()
+
+
+def is_forced_and_grows_longer(drive: Drive) -> None:
+    drive.make("run", "w", x=1, n=1)
+    drive.finish()
+    drive.edit(e.ForceRerun("w"))
+    drive.finish()
+    drive.set("w:in.n", 4)
     drive.answer_all()
 
 
@@ -143,6 +172,37 @@ def the_result_of_a_superseded_job_becomes_the_output(patch: Patch) -> None:
         return told
 
     patch.setattr(engine, "file_result", stand_anyway)
+
+
+@plant(grows_longer)
+def an_extension_starts_from_nothing(patch: Patch) -> None:
+    patch.setattr(settling, "earlier_keys", lambda *_: ())
+
+
+@plant(grows_longer)
+def an_extension_takes_a_checkpoint_of_another_instance(patch: Patch) -> None:
+    def of_all(net: Any, instance: Any, evaluation: Any) -> tuple[str, ...]:
+        own = courses.earlier_keys(net, instance, evaluation)
+        return (*own, *(key for key, one in net.evaluations.items() if one.until < evaluation.until and key not in own))
+
+    patch.setattr(settling, "earlier_keys", of_all)
+
+
+@plant(grows_longer)
+def a_shorter_job_goes_on_from_a_longer_one(patch: Patch) -> None:
+    patch.setattr(courses, "is_within", lambda shorter, longer: True)
+
+
+@plant(is_forced_and_grows_longer)
+def what_was_struck_out_is_gone_on_from(patch: Patch) -> None:
+    struck = network.Network._struck
+
+    def in_part(self: Any, fact: f.Struck) -> None:
+        before = dict(self.courses)
+        struck(self, fact)
+        self.courses.update({course: {**before[course], 1: list(self.evaluations)} for course in before})
+
+    patch.setitem(network._DO, f.Struck, in_part)
 
 
 @plant(back_and_forth)

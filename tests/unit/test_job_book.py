@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.unit.leasing import Rig, bundle, report, scenario
+from tests.unit.leasing import HEARTBEAT_S, Rig, bundle, report, scenario
 
 from copernicus.model.jobs import StagedFile
 from copernicus.model.values import FileRef
@@ -87,6 +87,69 @@ async def test_what_is_held_while_it_runs_is_not_started_again(rig: Rig) -> None
     await rig.change(rig.dispatch.jobs.block, "p", "a", "")
     await rig.exchange("w", report(again, "interrupted"), cores=0)
     assert rig.state(job) == "queued"
+
+
+@scenario
+async def test_a_longer_job_goes_on_from_where_the_shorter_one_is(rig: Rig) -> None:
+    rig.blobs |= {"c" * 64, "d" * 64}
+    at_end = (StagedFile("state.cpt", FileRef("d" * 64, 7)),)
+    (short,) = await rig.want("short", until=("1",))
+    (leased,) = await rig.lease()
+    await rig.exchange("w", report(leased, checkpoint=at_end), cores=0)
+    assert rig.state(short) == "done"
+    await rig.want("long", until=("2",), extends=("short",))
+    rig.restart()
+    (longer,) = await rig.lease()
+    assert (longer.attempt, longer.checkpoint, longer.description.arguments) == (1, at_end, ("2",))
+    await rig.change(rig.dispatch.jobs.supersede, "p", "long")
+    await rig.want("longest", until=("3",), extends=("long", "short"))
+    (waiting,) = (row for row in rig.dispatch.jobs.rows() if row.state == "blocked")
+    assert waiting.why == f"job {longer.job} is being stopped; this one goes on from there"
+    rig.restart()
+    assert await rig.lease("v") == []
+    await rig.exchange("w", report(longer, "interrupted", checkpoint=CHECKPOINT), cores=0)
+    (longest,) = await rig.lease("v")
+    assert (longest.job, longest.checkpoint) == (waiting.job, CHECKPOINT)
+    assert await rig.want("long", until=("2",), extends=("short",)) == [longer.job]
+    (returned,) = await rig.lease("w")
+    assert (returned.attempt, returned.checkpoint) == (2, CHECKPOINT), "its own is where it had come to"
+
+
+@scenario
+async def test_a_job_that_waited_in_vain_is_found_where_its_predecessor_is(rig: Rig) -> None:
+    rig.blobs.add("c" * 64)
+    await rig.want("one")
+    (one,) = await rig.lease()
+    await rig.change(rig.dispatch.jobs.supersede, "p", "one")
+    (two,) = await rig.want("two", extends=("one",))
+    await rig.change(rig.dispatch.jobs.supersede, "p", "two")
+    (three,) = await rig.want("three", extends=("two", "one"))
+    assert (rig.state(two), rig.state(three)) == ("cancelled", "blocked")
+    await rig.want("three", extends=("two", "one"), priority=3)
+    await rig.change(rig.dispatch.jobs.block, "p", "three", "held")
+    await rig.exchange("w", report(one, "interrupted", checkpoint=CHECKPOINT), cores=0)
+    assert rig.state(three) == "blocked", "it is held still"
+    await rig.change(rig.dispatch.jobs.block, "p", "three", "")
+    (leased,) = await rig.lease()
+    assert (leased.job, leased.checkpoint) == (three, CHECKPOINT)
+    await rig.change(rig.dispatch.jobs.supersede, "p", "three")
+    await rig.want("two", extends=("one",))
+    (again,) = await rig.lease("v")
+    assert (again.job, again.checkpoint) == (two, CHECKPOINT)
+
+
+@scenario
+async def test_whoever_waits_for_a_lost_worker_goes_on_from_the_last_that_was_heard(rig: Rig) -> None:
+    rig.blobs.add("c" * 64)
+    await rig.want("one")
+    (first,) = await rig.lease()
+    await rig.exchange("w", report(first, "interrupted", checkpoint=CHECKPOINT), cores=0)
+    await rig.lease()
+    await rig.change(rig.dispatch.jobs.supersede, "p", "one")
+    (two,) = await rig.want("two", extends=("one",))
+    await rig.wait(HEARTBEAT_S + 10)
+    (leased,) = await rig.lease("v")
+    assert (leased.job, leased.checkpoint) == (two, CHECKPOINT)
 
 
 @scenario

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 from tests.unit import functions
 from tests.unit.comparison import compare, dump, observe, state
+from tests.unit.reference_history import rename, renamed
 from tests.unit.reference_model import Reference
 from tests.unit.reference_tree import get
 
@@ -175,13 +175,15 @@ class Witness:
     def _perform(self, effect: transaction.Effect) -> None:
         match effect:
             case transaction.WantJob():
-                inputs = json.loads(effect.description.argv[0])
-                self.asked[effect.key] = (effect.description.executable.replace("/", "::"), inputs)
+                self.asked[effect.key] = (effect.description.executable.replace("/", "::"), functions.asked(effect.description))
+                assert list(effect.extends) == self._earlier(effect.path, effect.key), "goes on from something else"
                 job = self.jobs.setdefault(effect.key, {"state": "cancelled"})
                 assert job["state"] not in ("done", "failed"), f"a job that is {job['state']} is wanted again"
                 if job["state"] != "leased":
                     job["state"] = "blocked" if effect.why_blocked else "queued"
                 job.update(path=effect.path, is_superseded=False)
+            case transaction.RenameJob():
+                self.jobs[effect.key]["path"] = effect.path
             case transaction.BlockJob():
                 if self.jobs[effect.key]["state"] in ("queued", "blocked"):
                     self.jobs[effect.key]["state"] = "blocked" if effect.why else "queued"
@@ -205,6 +207,18 @@ class Witness:
                 assert self.reference.made[path].asked is None, f"{path} is called while it is being called"
                 self.reference.made[path].asked = effect.call.seen
                 self.todo.append(effect)
+
+    def _earlier(self, path: str, key: str) -> list[str]:
+        """The keys from which a job may go on: the instance's own, for equal inputs but for a shorter length, not struck."""
+        function, inputs = self.asked[key]
+        if "n" not in inputs or function != functions.RUN.name:
+            return []
+        lengths: dict[str, int] = {}
+        for one in self.reference.made[path].had:
+            _, others = self.asked[one.removeprefix("!")]
+            if others | {"n": 0} == inputs | {"n": 0}:
+                lengths = {} if one.startswith("!") else lengths | {one: others["n"]}
+        return sorted((one for one in lengths if one != key and lengths[one] <= inputs["n"]), key=lambda one: -lengths[one])
 
     def _was_asked(self, id: int, seen: int) -> None:
         if id in self.network.instances:
@@ -277,6 +291,9 @@ class Witness:
                 reference.make(edit.name, edit.function, is_held=True)
             case e.RemoveInstance():
                 reference.remove(edit.path, self._kind)
+            case e.RenameInstance():
+                rename(reference, edit.path, edit.name)
+                self.seen_at = {renamed(path, edit.path, edit.name): saw for path, saw in self.seen_at.items()}
             case e.Connect():
                 destination = reference.place(edit.destination)
                 reference.connect(reference.place(edit.source), destination)

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from copernicus.client.api import Client, Project, Transaction
+    from copernicus.client.instance import Instance
+    from copernicus.client.place import Fields, Place
+    from copernicus.client.waiting import Failed, TimedOut
 
-__all__ = ["Client", "Project", "Transaction"]
+__all__ = ["Client", "Failed", "Fields", "Instance", "Place", "Project", "TimedOut", "Transaction"]
+_MODULES = {"Failed": "waiting", "Fields": "place", "Instance": "instance", "Place": "place", "TimedOut": "waiting"}
 
 
 def __getattr__(name: str) -> Any:
     """Load the API when it is asked for: `cpcc -h` needs nothing of it."""
     if name in __all__:
-        from copernicus.client import api
+        from importlib import import_module
 
-        return getattr(api, name)
+        return getattr(import_module(f"copernicus.client.{_MODULES.get(name, 'api')}"), name)
     raise AttributeError(f"module 'copernicus.client' has no attribute {name!r}")

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from copernicus.errors import Conflict, CopernicusError, Unavailable, UnknownPath
 from copernicus.model import edits as e
 from copernicus.model.types import decode, parse_type
 from copernicus.model.values import FileRef, Value, to_json
@@ -15,7 +16,15 @@ from copernicus.wire import messages as m
 
 if TYPE_CHECKING:
     from copernicus.client.api import Client
+    from copernicus.client.instance import Instance
+    from copernicus.client.place import Place
     from copernicus.net.transfer import Progress
+
+
+T = TypeVar("T")
+Where: TypeAlias = "str | Instance | Place"
+ANSWER_S = 30.0
+"""What an answer may take beyond the time that it is asked to wait."""
 
 
 def new_request_id() -> str:
@@ -23,8 +32,18 @@ def new_request_id() -> str:
     return os.urandom(16).hex()
 
 
+def rows_in(reply: m.ListReply) -> int:
+    """Return how many of the `total` rows are in an answer."""
+    if reply.kind == "place":
+        return len(reply.places)
+    return len(reply.instances) - (reply.kind == "instance")
+
+
 class Editor:
-    """What a person can change in a project; each method is one edit and returns what the server tells about it."""
+    """What a person can change in a project; each method is one edit and returns what the server tells about it.
+
+    Paths are text, or an `Instance` or `Place` of the same project.
+    """
 
     client: Client
 
@@ -40,49 +59,53 @@ class Editor:
         """Make an instance of `function` ("module::name"); it starts held."""
         return self.edit(e.MakeInstance(function, name))
 
-    def remove_instance(self, path: str) -> str:
+    def remove_instance(self, path: Where) -> str:
         """Remove an instance; its readers keep the values they see."""
-        return self.edit(e.RemoveInstance(path))
+        return self.edit(e.RemoveInstance(str(path)))
 
-    def connect(self, source: str, destination: str) -> str:
+    def rename(self, path: Where, name: str) -> str:
+        """Give an instance that a user made another name; results, connections and jobs stay as they are."""
+        return self.edit(e.RenameInstance(str(path), name))
+
+    def connect(self, source: Where, destination: Where) -> str:
         """Make the place `destination` a view of the place `source`."""
-        return self.edit(e.Connect(source, destination))
+        return self.edit(e.Connect(str(source), str(destination)))
 
-    def disconnect(self, destination: str) -> str:
+    def disconnect(self, destination: Where) -> str:
         """Remove the connection that ends at `destination`; it keeps what it showed."""
-        return self.edit(e.Disconnect(destination))
+        return self.edit(e.Disconnect(str(destination)))
 
-    def set(self, path: str, value: Value | Path | Sequence[Any]) -> str:
+    def set(self, path: Where, value: Value | Path | Sequence[Any]) -> str:
         """Set a place to a Python value; `pathlib.Path` stands for a local file, which is uploaded, at any depth."""
-        return self.edit(e.SetValue(path, self._plain(value)))
+        return self.edit(e.SetValue(str(path), self._plain(value)))
 
-    def set_text(self, path: str, text: str) -> str:
+    def set_text(self, path: Where, text: str) -> str:
         """Set a place from text, which is read by the type of the place."""
-        return self.edit(e.SetText(path, text))
+        return self.edit(e.SetText(str(path), text))
 
-    def set_file(self, path: str, file: str | Path | FileRef) -> str:
+    def set_file(self, path: Where, file: str | Path | FileRef) -> str:
         """Set a place of type file to a local file (which is uploaded) or to one that is on the server."""
-        return self.edit(e.SetFile(path, file if isinstance(file, FileRef) else self.client.upload(file)))
+        return self.edit(e.SetFile(str(path), file if isinstance(file, FileRef) else self.client.upload(file)))
 
-    def unset(self, path: str) -> str:
+    def unset(self, path: Where) -> str:
         """Remove a value."""
-        return self.edit(e.Unset(path))
+        return self.edit(e.Unset(str(path)))
 
-    def activate(self, path: str = "") -> str:
+    def activate(self, path: Where = "") -> str:
         """Let an instance, or the whole project, run."""
-        return self.edit(e.Activate(path))
+        return self.edit(e.Activate(str(path)))
 
-    def deactivate(self, path: str = "") -> str:
+    def deactivate(self, path: Where = "") -> str:
         """Hold an instance, or the whole project."""
-        return self.edit(e.Deactivate(path))
+        return self.edit(e.Deactivate(str(path)))
 
-    def clear_error(self, path: str = "") -> str:
+    def clear_error(self, path: Where = "") -> str:
         """Forget the errors below `path`; failed jobs get a fresh budget of attempts."""
-        return self.edit(e.ClearError(path))
+        return self.edit(e.ClearError(str(path)))
 
-    def force_rerun(self, path: str) -> str:
+    def force_rerun(self, path: Where) -> str:
         """Make the evaluation of an instance anew, from nothing."""
-        return self.edit(e.ForceRerun(path))
+        return self.edit(e.ForceRerun(str(path)))
 
     def _plain(self, value: Any) -> Any:
         if isinstance(value, Path):
@@ -95,29 +118,74 @@ class Editor:
 
 
 class Project(Editor):
-    """One project. Each edit is a transaction of its own, unless it is made inside of `transaction()`."""
+    """One project. Each edit is a transaction of its own, unless it is made inside of `transaction()`.
+
+    `project["mdrun"]` is an instance, `project["mdrun"].out.xtc[0]` a place; both can be looked at, changed, waited for.
+    """
 
     def __init__(self, client: Client, name: str) -> None:
         self.client = client
         self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Project {self.name}>"
+
+    def __getitem__(self, path: str) -> Instance:
+        """Return the instance at `path` ("msm:build_0"); raise `UnknownPath`, which says what stands there instead."""
+        from copernicus.client.instance import find
+
+        return find(self, path)
+
+    def __contains__(self, path: object) -> bool:
+        """Say whether there is an instance at `path`."""
+        try:
+            return isinstance(path, str) and bool(self[path])
+        except UnknownPath:
+            return False
+
+    def __iter__(self) -> Iterator[Instance]:
+        """Go through the instances at the top."""
+        from copernicus.client.instance import Instance
+
+        return (Instance(self, row.path) for row in self.list().instances)
+
+    @property
+    def instances(self) -> list[Instance]:
+        """The instances at the top, in the order in which they were made."""
+        return list(self)
+
+    def place(self, path: str) -> Place:
+        """Return the place at `path` ("mdrun:out.xtc[0]"); raise `UnknownPath` or `WrongType`, which say what there is."""
+        from copernicus.client import place
+
+        return place.at(self, path)
 
     def edit(self, edit: e.Edit) -> str:
         """Make one edit, as a transaction of its own."""
         told = self.apply([edit]).told
         return told[0] if told else ""
 
-    def apply(self, edits: Sequence[e.Edit], *, is_check: bool = False, request_id: str = "") -> m.ApplyReply:
-        """Apply edits as one transaction, all or none; with `is_check` only find out whether they would be refused."""
-        request = m.ApplyRequest(self.name, list(edits), request_id or new_request_id(), is_check)
+    def apply(
+        self, edits: Sequence[e.Edit], *, is_check: bool = False, request_id: str = "", stamps: Sequence[int] = ()
+    ) -> m.ApplyReply:
+        """Apply edits as one transaction, all or none; with `is_check` only find out whether they would be refused.
+
+        `stamps` holds for each edit the project's sequence number when it was decided on: raises `Conflict` when somebody
+        else wrote the same place since.
+        """
+        request = m.ApplyRequest(self.name, list(edits), request_id or new_request_id(), is_check, list(stamps))
         return self.client.caller.call(request)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Collect edits and commit them at the end of the block; an exception in it commits nothing."""
-        transaction = Transaction(self)
+        """Collect edits and commit them at the end of the block; an exception in it commits nothing.
+
+        Raises `Conflict` at the end when somebody else wrote one of the places since the beginning; `commit()` of the
+        transaction then means "I have seen it".
+        """
+        transaction = Transaction(self, self.apply([], is_check=True).project_seq)
         yield transaction
-        if transaction.edits:
-            transaction.reply = self.apply(transaction.edits)
+        transaction.commit()
 
     def upload_workflow(self, file: str | Path, progress: Progress | None = None) -> m.UploadWorkflowReply:
         """Apply a workflow file (YAML or XML) as one transaction, all or nothing; files that it names are uploaded.
@@ -133,8 +201,38 @@ class Project(Editor):
         return self.client.caller.call(m.ExportWorkflowRequest(self.name)).text
 
     def list(self, path: str = "") -> m.ListReply:
-        """Return what stands at `path`: the project's instances (""), an instance, or a place."""
-        return self.client.caller.call(m.ListRequest(self.name, path))
+        """Return what stands at `path`: the project's instances (""), an instance, or a place. All of it, in several answers
+        where there are more than 10,000 rows."""
+        reply = self.list_page(path)
+        while (have := rows_in(reply)) < reply.total:
+            more = self.list_page(path, offset=have)
+            if not rows_in(more):
+                break  # it has become shorter meanwhile
+            reply.instances.extend(more.instances[more.kind == "instance" :])
+            reply.places.extend(more.places)
+        return reply
+
+    def list_page(self, path: str = "", *, offset: int = 0, limit: int = 0) -> m.ListReply:
+        """Return a part of what stands at `path`: of many rows those from `offset` on, at most `limit` (0: 10,000)."""
+        return self.client.caller.call(m.ListRequest(self.name, path, offset, limit))
+
+    def changed(self, since: int = 0, wait_s: float = 0.0) -> int:
+        """Return the number of the last transaction, as soon as it is larger than `since`, or after `wait_s` seconds."""
+        request = m.ChangesRequest(self.name, since, wait_s)
+        return self.client.caller.call(request, timeout_s=wait_s + ANSWER_S if wait_s else None).seq
+
+    def wait(self, until: Callable[[Project], T | None], timeout_s: float | None = None) -> T:
+        """Return the first answer of `until(project)` that is something true; it is asked after each change.
+
+        Raises `TimedOut` after `timeout_s` seconds, and what `until` raises.
+        """
+        from copernicus.client.waiting import wait
+
+        return wait(self, lambda: until(self) or None, timeout_s, f"In project {self.name} it has not happened")
+
+    def graph(self, path: str = "") -> m.GraphReply:
+        """Return how the instances inside `path` ("": the project) are connected."""
+        return self.client.caller.call(m.GraphRequest(self.name, path))
 
     def get_reply(self, path: str) -> m.GetReply:
         """Return the value at `path` as plain JSON data, with its type and whether it is stale."""
@@ -175,14 +273,31 @@ class Project(Editor):
 
 
 class Transaction(Editor):
-    """Edits that are committed together; `reply` is the answer to the commit."""
+    """Edits that are committed together; `reply` is the answer to the commit, `seq` what the project had come to before."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, seq: int) -> None:
         self.client = project.client
+        self.seq = seq
         self.edits: list[e.Edit] = []
         self.reply: m.ApplyReply | None = None
+        self._project, self._request_id = project, new_request_id()
 
     def edit(self, edit: e.Edit) -> str:
         """Put one edit on the list."""
         self.edits.append(edit)
         return ""
+
+    def commit(self) -> m.ApplyReply | None:
+        """Make the edits once, all or none (without any: nothing). After a `Conflict` the next call goes through."""
+        if self.edits and self.reply is None:
+            stamps = [self.seq] * len(self.edits)
+            try:
+                self.reply = self._project.apply(self.edits, request_id=self._request_id, stamps=stamps)
+            except Unavailable:
+                raise  # it may have arrived: the same request again has one effect
+            except CopernicusError as error:
+                self._request_id = new_request_id()
+                if isinstance(error, Conflict):
+                    self.seq = error.seq
+                raise
+        return self.reply

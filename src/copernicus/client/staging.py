@@ -20,13 +20,16 @@ from copernicus.model.edits import Edit
 class Staged(msgspec.Struct, frozen=True, omit_defaults=True):
     """An open transaction. `savepoints` holds how many edits there were at each `transact`; the first is always 0.
 
-    `request_id` is set once a commit has been sent, so that the same commit again has one effect.
+    `request_id` is set once a commit has been sent, so that the same commit again has one effect. `stamps` holds for each
+    edit the project's sequence number when it was put on the list, or when its owner was told of a conflict; a list that
+    an older program began has none, and nobody looks for conflicts then.
     """
 
     project: str
     edits: tuple[Edit, ...] = ()
     savepoints: tuple[int, ...] = (0,)
     request_id: str = ""
+    stamps: tuple[int, ...] = ()
 
     @property
     def depth(self) -> int:
@@ -62,10 +65,18 @@ class Staging:
             staged = msgspec.structs.replace(staged, savepoints=(*staged.savepoints, len(staged.edits)))
         return self._keep(staged)
 
-    def add(self, *edits: Edit) -> Staged:
-        """Append edits (which the server has checked) to the open transaction."""
+    def add(self, *edits: Edit, seq: int) -> Staged:
+        """Append edits, which the server has checked when `seq` was the project's sequence number."""
         staged = self.opened()
-        return self._keep(msgspec.structs.replace(staged, edits=(*staged.edits, *edits), request_id=""))
+        stamps = staged.stamps
+        if len(stamps) == len(staged.edits):
+            stamps += (seq,) * len(edits)
+        return self._keep(msgspec.structs.replace(staged, edits=(*staged.edits, *edits), request_id="", stamps=stamps))
+
+    def stamp(self, seq: int) -> Staged:
+        """The owner of the list knows now what others wrote until `seq`; the next commit is another request."""
+        staged = self.opened()
+        return self._keep(msgspec.structs.replace(staged, request_id="", stamps=(seq,) * len(staged.edits)))
 
     def name_request(self, request_id: str) -> Staged:
         """Fix the request id of the commit that is about to be sent; an id that stands already is kept."""
@@ -87,8 +98,10 @@ class Staging:
         if staged.depth == 1:
             self.forget()
             return None
-        edits = staged.edits[: staged.savepoints[-1]]
-        return self._keep(msgspec.structs.replace(staged, edits=edits, savepoints=staged.savepoints[:-1], request_id=""))
+        left = staged.savepoints[-1]
+        return self._keep(msgspec.structs.replace(
+            staged, edits=staged.edits[:left], savepoints=staged.savepoints[:-1], request_id="", stamps=staged.stamps[:left]
+        ))  # fmt: skip
 
     def forget(self) -> None:
         """End the transaction, with all that was staged in it."""

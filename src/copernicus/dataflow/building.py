@@ -10,7 +10,7 @@ from copernicus.dataflow import tree
 from copernicus.dataflow.evaluating import supersede
 from copernicus.dataflow.network import ROOT, Instance, Place
 from copernicus.dataflow.paths import APPEND, Member, parse_path, show_path
-from copernicus.dataflow.transaction import Transaction
+from copernicus.dataflow.transaction import RenameJob, Transaction
 from copernicus.dataflow.views import evaluated_readers, length_of, linked_parts, read, readers_of
 from copernicus.errors import ModuleError, Refused, TooLarge, UnknownPath, WrongType
 from copernicus.model.functions import FunctionSchema
@@ -55,9 +55,7 @@ def make_instance(
 ) -> Instance:
     """Make an instance, and what is fixed inside it; `Refused` when the name is taken."""
     network = tx.network
-    if name in parent.children:
-        where = f"in {network.path_of(parent.id)}" if parent.id != ROOT else "in this project"
-        raise Refused(f"There is already an instance {name!r} {where}.", "Choose another name.")
+    _refuse_taken(tx, name, parent)
     schema = declare(tx, function)
     tx.do(f.Made(network.next_id, name, parent.id, schema.name, is_held, index))
     instance = network.instances[network.next_id - 1]
@@ -65,6 +63,26 @@ def make_instance(
     if schema.kind == "network":
         _fill_network(tx, instance)
     return instance
+
+
+def _refuse_taken(tx: Transaction, name: str, parent: Instance) -> None:
+    if name in parent.children:
+        where = f"in {tx.network.path_of(parent.id)}" if parent.id != ROOT else "in this project"
+        raise Refused(f"There is already an instance {name!r} {where}.", "Choose another name.")
+
+
+def rename_instance(tx: Transaction, instance: Instance, name: str) -> None:
+    """Give an instance another name; `Refused` when it is taken. Whatever names its path elsewhere is told."""
+    network = tx.network
+    _refuse_taken(tx, name, network.instances[instance.parent])
+    tx.do(f.Renamed(instance.id, name))
+    for one in network.subtree(instance):
+        evaluation = network.evaluations.get(one.key)
+        if evaluation is not None and evaluation.state == "open" and one.function.kind == "command":
+            tx.effects.append(RenameJob(one.key, one.id, network.path_of(one.id)))
+    for evaluation in network.evaluations.values():
+        if evaluation.why_blocked and evaluation.wanted:
+            tx.recheck(evaluation.wanted)  # the reason may name it
 
 
 def _fill_network(tx: Transaction, instance: Instance) -> None:

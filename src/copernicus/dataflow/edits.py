@@ -76,6 +76,18 @@ def _remove(tx: Transaction, edit: e.RemoveInstance) -> str:
     return ""
 
 
+def _rename(tx: Transaction, edit: e.RenameInstance) -> str:
+    network, name = tx.network, clean_name(edit.name)
+    instance = find_instance(network, parse_path(edit.path).names)
+    if instance.id == ROOT:
+        raise UsageError("The name of the instance is empty.")
+    if instance.parent != ROOT:
+        raise Refused(f"{edit.path!r} cannot be renamed: {_owner(network, instance)}.", "Rename what is around it.")
+    if name != instance.name:
+        building.rename_instance(tx, instance, name)
+    return ""
+
+
 def _connect(tx: Transaction, edit: e.Connect) -> str:
     source = find_place(tx.network, parse_path(edit.source), edit.source)
     _refuse_append(source, edit.source)
@@ -294,6 +306,7 @@ def _force_rerun(tx: Transaction, edit: e.ForceRerun) -> str:
 
 _APPLY: dict[type[Any], Callable[[Transaction, Any], str]] = {
     e.ImportModule: _import, e.DeclareFunction: declare_function, e.MakeInstance: _make, e.RemoveInstance: _remove,
-    e.Connect: _connect, e.Disconnect: _disconnect, e.SetText: _set_text, e.SetValue: _set_value, e.SetFile: _set_file,
-    e.Unset: _unset, e.Activate: _activate, e.Deactivate: _deactivate, e.ClearError: _clear_error, e.ForceRerun: _force_rerun,
+    e.RenameInstance: _rename, e.Connect: _connect, e.Disconnect: _disconnect, e.SetText: _set_text, e.SetValue: _set_value,
+    e.SetFile: _set_file, e.Unset: _unset, e.Activate: _activate, e.Deactivate: _deactivate, e.ClearError: _clear_error,
+    e.ForceRerun: _force_rerun,
 }  # fmt: skip

@@ -15,7 +15,7 @@ from copernicus.dataflow.transaction import ClearJob, DescribeJob, EvaluatePure,
 from copernicus.dataflow.views import inputs_of, missing_input
 from copernicus.errors import WrongType
 from copernicus.model.functions import FunctionSchema
-from copernicus.model.jobs import JobDescription
+from copernicus.model.jobs import JobDescription, course_content
 from copernicus.model.types import decode
 from copernicus.model.values import to_json
 
@@ -96,8 +96,18 @@ def supersede(tx: Transaction, evaluation: Evaluation) -> None:
 
 def describe_key(schema: FunctionSchema, instance: Instance, description: JobDescription) -> str:
     """The key of a command: what its job would do, and whose it is unless the function is deterministic."""
-    content = msgspec.to_builtins(description.content())
-    return hash_of([content, 0 if schema.is_deterministic else instance.id])
+    return _hash_job(schema, instance, description.content())
+
+
+def describe_course(schema: FunctionSchema, instance: Instance, description: JobDescription | None) -> str:
+    """What a command's keys have in common that differ only in how long the job runs; "" where nothing says that."""
+    if description is None or not description.until:
+        return ""
+    return _hash_job(schema, instance, course_content(description))
+
+
+def _hash_job(schema: FunctionSchema, instance: Instance, content: JobDescription) -> str:
+    return hash_of([msgspec.to_builtins(content), 0 if schema.is_deterministic else instance.id])
 
 
 def take(
@@ -108,7 +118,7 @@ def take(
     strikes = network.strikes.get(base, 0)
     key = f"{base}~{strikes}" if strikes else base
     if key not in network.evaluations:
-        tx.do(f.Begun(key, instance.id, description))
+        tx.do(f.Begun(key, instance.id, description, describe_course(instance.function, instance, description)))
     tx.do(f.Took(instance.id, key, tx.seq))
     tx.dirty.discard(instance.id)
     tx.recheck([instance.id])

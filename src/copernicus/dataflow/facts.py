@@ -48,6 +48,13 @@ class Removed(_Fact, frozen=True, tag="rm"):
     id: int
 
 
+class Renamed(_Fact, frozen=True, tag="name"):
+    """An instance has another name now."""
+
+    id: int
+    name: str
+
+
 class Connected(_Fact, frozen=True, tag="link"):
     """The place (id, side, path) became a view of the source; what it held itself is gone."""
 
@@ -107,11 +114,15 @@ class HeldByController(_Fact, frozen=True, tag="chold"):
 
 
 class Begun(_Fact, frozen=True, tag="begin"):
-    """An evaluation began: for a command the job's description, for a pure function none. Struck results begin again."""
+    """An evaluation began: for a command the job's description, for a pure function none. Struck results begin again.
+
+    `course` is the same for all keys of a command that differ only in how long the job runs ("" where nothing says that).
+    """
 
     key: str
     id: int
     description: JobDescription | None = None
+    course: str = ""
 
 
 class Took(_Fact, frozen=True, tag="key"):
@@ -213,8 +224,9 @@ class Ended(_Fact, frozen=True, tag="ended"):
 
 
 Fact = (
-    Imported | Declared | Made | Removed | Connected | Disconnected | Wrote | Shortened | Widened | Held | HeldByController
-    | Begun | Took | Left | Renewed | Filed | Stood | Reopened | Struck | Seen | Reset | ErrorSet | ErrorCleared | Noted | Ended
+    Imported | Declared | Made | Removed | Renamed | Connected | Disconnected | Wrote | Shortened | Widened | Held
+    | HeldByController | Begun | Took | Left | Renewed | Filed | Stood | Reopened | Struck | Seen | Reset | ErrorSet
+    | ErrorCleared | Noted | Ended
 )  # fmt: skip
 
 

@@ -107,12 +107,15 @@ class Evaluation:
     """What an evaluated instance does for one key. `state` is "open", "done" or "failed"."""
 
     __slots__ = (
-        "attempt", "core_s", "error", "filed", "function", "gpu_s", "hostname", "instance", "job", "key", "outputs",
-        "program_hash", "site", "state", "version", "wanted", "why_blocked", "worker",
+        "attempt", "core_s", "course", "error", "filed", "function", "gpu_s", "hostname", "instance", "job", "key", "outputs",
+        "program_hash", "site", "state", "until", "version", "wanted", "why_blocked", "worker",
     )  # fmt: skip
 
-    def __init__(self, key: str, instance: int, function: FunctionSchema) -> None:
+    def __init__(
+        self, key: str, instance: int, function: FunctionSchema, course: str = "", until: tuple[str, ...] = ()
+    ) -> None:
         self.key, self.instance, self.function, self.state = key, instance, function, "open"
+        self.course, self.until = course, until
         self.outputs: dict[str, Any] = {}
         self.error, self.core_s, self.filed = "", 0.0, 0
         self.job: int | None = None

@@ -35,6 +35,8 @@ class Network:
         self.instances: dict[int, Instance] = {ROOT: Instance(ROOT, "", -1, _PROJECT, None, 0)}
         self.evaluations: dict[str, Evaluation] = {}
         self.strikes: dict[str, int] = {}
+        self.courses: dict[str, dict[int, list[str]]] = {}
+        """Of each course, and each instance, the keys that it has had, unless one of them was struck since."""
         self.journal: list[Undo] | None = None
         self.depths: dict[int | str, int] = {}
         """How long the cascade is that led to each question under way (by instance, or key); derived."""
@@ -173,6 +175,14 @@ class Network:
         if instance.key:
             self._unwant(instance)
 
+    def _renamed(self, fact: f.Renamed) -> None:
+        instance = self.instances[fact.id]
+        around = self.instances[instance.parent]
+        # In its place among the others: which child comes first is something people see.
+        children = {fact.name if id == fact.id else name: id for name, id in around.children.items()}
+        self._assign(around, "children", children)
+        self._assign(instance, "name", fact.name)
+
     def _connected(self, fact: f.Connected) -> None:
         destination, source = Place(fact.id, fact.side, fact.path), Place(fact.source, fact.source_side, fact.source_path)
         instance = self.instances[fact.id]
@@ -232,7 +242,9 @@ class Network:
         self._assign(self.instances[fact.id], "since", self._time)
 
     def _begun(self, fact: f.Begun) -> None:
-        self._put(self.evaluations, fact.key, Evaluation(fact.key, fact.id, self.instances[fact.id].function))
+        until = fact.description.until if fact.description is not None else ()
+        evaluation = Evaluation(fact.key, fact.id, self.instances[fact.id].function, fact.course, until)
+        self._put(self.evaluations, fact.key, evaluation)
 
     def _unwant(self, instance: Instance) -> None:
         wanted = self.evaluations[instance.key].wanted
@@ -247,12 +259,22 @@ class Network:
             self._assign(instance, "key", fact.key)
             self._assign(instance, "since", self._time)
             self._news(instance)
-            wanted = self.evaluations[fact.key].wanted
+            evaluation = self.evaluations[fact.key]
+            wanted = evaluation.wanted
             wanted.add(instance.id)
             self._undo(lambda: wanted.discard(instance.id))
+            if evaluation.course:
+                self._remember_course(evaluation, instance.id)
         self._assign(instance, "key_seen", fact.seen)
         if instance.error:
             self._assign(instance, "error", "")
+
+    def _remember_course(self, evaluation: Evaluation, id: int) -> None:
+        if evaluation.course not in self.courses:
+            self._put(self.courses, evaluation.course, {})
+        taken = self.courses[evaluation.course]
+        if evaluation.key not in taken.get(id, []):
+            self._put(taken, id, [*taken.get(id, []), evaluation.key])
 
     def _left(self, fact: f.Left) -> None:
         instance = self.instances[fact.id]
@@ -298,6 +320,12 @@ class Network:
         self._assign(self.evaluations[fact.key], "error", "")
 
     def _struck(self, fact: f.Struck) -> None:
+        strikes = self.strikes.get(fact.base, 0)
+        evaluation = self.evaluations.get(f"{fact.base}~{strikes}" if strikes else fact.base)
+        if evaluation is not None and evaluation.course:
+            taken = self.courses.get(evaluation.course, {})
+            for id in [id for id, keys in taken.items() if evaluation.key in keys]:
+                self._drop(taken, id)
         self._put(self.strikes, fact.base, self.strikes.get(fact.base, 0) + 1)
 
     def _seen(self, fact: f.Seen) -> None:
@@ -343,6 +371,7 @@ class Network:
 
 _DO: dict[type[Any], Callable[[Network, Any], None]] = {
     f.Imported: Network._imported, f.Declared: Network._declared, f.Made: Network._made, f.Removed: Network._removed,
+    f.Renamed: Network._renamed,
     f.Connected: Network._connected, f.Disconnected: Network._disconnected, f.Wrote: Network._wrote,
     f.Shortened: Network._shortened, f.Widened: Network._widened, f.Held: Network._held,
     f.HeldByController: Network._held_by_controller, f.Begun: Network._begun, f.Took: Network._took,

@@ -7,6 +7,7 @@ from collections import deque
 from copernicus.dataflow import facts as f
 from copernicus.dataflow.building import make_instance
 from copernicus.dataflow.controlling import call_controller, consider_controller, look_again_below
+from copernicus.dataflow.courses import earlier_keys
 from copernicus.dataflow.evaluating import ask_for_job, consider_evaluated
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.status import find_remade, first_error, is_busy_itself, why_blocked, why_held
@@ -153,7 +154,8 @@ def _mark_remade(tx: Transaction) -> None:
         why = why_blocked(network, evaluation.wanted)
         if key in tx.wants:
             instance, description = tx.wants[key]
-            tx.effects.append(WantJob(key, instance.id, network.path_of(instance.id), description, why))
+            extends = earlier_keys(network, instance, evaluation)
+            tx.effects.append(WantJob(key, instance.id, network.path_of(instance.id), description, why, extends))
         elif why != evaluation.why_blocked:
             tx.effects.append(BlockJob(key, why))
         network.derive(evaluation, "why_blocked", why)

@@ -42,13 +42,25 @@ class StartCall(msgspec.Struct, frozen=True):
 
 
 class WantJob(msgspec.Struct, frozen=True):
-    """See to it that the job of an evaluation is done; a job that stands takes over priority and resources."""
+    """See to it that the job of an evaluation is done; a job that stands takes over priority and resources.
+
+    A new job goes on from the last checkpoint of a job of one of the keys in `extends`, of the first that has one.
+    """
 
     key: str
     id: int
     path: str
     description: JobDescription
     why_blocked: str
+    extends: tuple[str, ...] = ()
+
+
+class RenameJob(msgspec.Struct, frozen=True):
+    """The job of an instance that has another path now."""
+
+    key: str
+    id: int
+    path: str
 
 
 class BlockJob(msgspec.Struct, frozen=True):
@@ -70,7 +82,7 @@ class ClearJob(msgspec.Struct, frozen=True):
     key: str
 
 
-Effect = DescribeJob | EvaluatePure | StartCall | WantJob | BlockJob | SupersedeJob | ClearJob
+Effect = DescribeJob | EvaluatePure | StartCall | WantJob | RenameJob | BlockJob | SupersedeJob | ClearJob
 
 
 class Catalog:

@@ -39,6 +39,13 @@ class RemoveInstance(_Edit, frozen=True, tag="rm-instance"):
     path: str
 
 
+class RenameInstance(_Edit, frozen=True, tag="rename"):
+    """Give an instance that a user made another name; connections, results and jobs stay as they are."""
+
+    path: str
+    name: str
+
+
 class Connect(_Edit, frozen=True, tag="connect"):
     """Make the place `destination` a view of the place `source`."""
 
@@ -104,6 +111,6 @@ class ForceRerun(_Edit, frozen=True, tag="force-rerun"):
 
 
 Edit = (
-    ImportModule | DeclareFunction | MakeInstance | RemoveInstance | Connect | Disconnect | SetText | SetValue | SetFile | Unset
-    | Activate | Deactivate | ClearError | ForceRerun
+    ImportModule | DeclareFunction | MakeInstance | RemoveInstance | RenameInstance | Connect | Disconnect | SetText | SetValue
+    | SetFile | Unset | Activate | Deactivate | ClearError | ForceRerun
 )  # fmt: skip

@@ -103,6 +103,11 @@ class JobDescription(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
+def course_content(description: JobDescription) -> JobDescription:
+    """Return what two jobs have in common that differ only in how long they run: the content without `until`."""
+    return msgspec.structs.replace(description, until=()).content()
+
+
 class ExecutableOffer(msgspec.Struct, frozen=True):
     """A program that a worker can run, with the version that was found."""
 

@@ -87,6 +87,12 @@ class Caller:
     def call(self, request: m.ListRequest, timeout_s: float | None = None) -> m.ListReply: ...
 
     @overload
+    def call(self, request: m.ChangesRequest, timeout_s: float | None = None) -> m.ChangesReply: ...
+
+    @overload
+    def call(self, request: m.GraphRequest, timeout_s: float | None = None) -> m.GraphReply: ...
+
+    @overload
     def call(self, request: m.GetRequest, timeout_s: float | None = None) -> m.GetReply: ...
 
     @overload
@@ -222,4 +228,4 @@ def _error_in(where: str, status: int, body: bytes) -> CopernicusError:
         if status in (502, 503, 504):
             return Unavailable(f"{where} cannot answer now (HTTP {status}).", "Try again.")
         return InternalError(f"{where} gave an answer that is not Copernicus' (HTTP {status}).", "Is it the right port?")
-    return from_code(reply.code, reply.message, reply.hint)
+    return from_code(reply.code, reply.message, reply.hint, reply.seq)

@@ -91,6 +91,7 @@ class Server:
         self._refusal = None
         closing.push_async_callback(self._http.close)
         closing.callback(self._dispatch.close)
+        closing.callback(self._projects.answer_waiting)
         await self._listen()
         for duty in (self._watch_workers, self._watch_certificate):
             closing.push_async_callback(_ended, asyncio.create_task(duty()))

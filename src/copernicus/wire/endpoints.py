@@ -58,6 +58,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("project/upload", m.UploadWorkflowRequest, m.UploadWorkflowReply, Policy.MEMBER),
     Endpoint("project/export", m.ExportWorkflowRequest, m.ExportWorkflowReply, Policy.MEMBER),
     Endpoint("project/list", m.ListRequest, m.ListReply, Policy.MEMBER),
+    Endpoint("project/changes", m.ChangesRequest, m.ChangesReply, Policy.MEMBER),
+    Endpoint("project/graph", m.GraphRequest, m.GraphReply, Policy.MEMBER),
     Endpoint("project/get", m.GetRequest, m.GetReply, Policy.MEMBER),
     Endpoint("project/status", m.StatusRequest, m.StatusReply, Policy.MEMBER),
     Endpoint("project/why", m.WhyRequest, m.WhyReply, Policy.MEMBER),

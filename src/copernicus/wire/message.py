@@ -10,11 +10,15 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=False, omit_def
 
 
 class ErrorReply(Message, frozen=True):
-    """What every failed request is answered with; `code` finds the class in `copernicus.errors`."""
+    """What every failed request is answered with; `code` finds the class in `copernicus.errors`.
+
+    `seq` belongs to a conflict: the newest transaction that was looked at for it.
+    """
 
     code: str
     message: str
     hint: str = ""
+    seq: int = 0
 
 
 class Done(Message, frozen=True):

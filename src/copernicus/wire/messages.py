@@ -7,9 +7,57 @@ from typing import Any
 from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.model.jobs import JobState, WorkerOffer
+from copernicus.wire.looking_messages import (
+    ChangesReply as ChangesReply,
+)
+from copernicus.wire.looking_messages import (
+    ChangesRequest as ChangesRequest,
+)
+from copernicus.wire.looking_messages import (
+    GraphEdge as GraphEdge,
+)
+from copernicus.wire.looking_messages import (
+    GraphNode as GraphNode,
+)
+from copernicus.wire.looking_messages import (
+    GraphReply as GraphReply,
+)
+from copernicus.wire.looking_messages import (
+    GraphRequest as GraphRequest,
+)
 from copernicus.wire.message import Done as Done
 from copernicus.wire.message import ErrorReply as ErrorReply
 from copernicus.wire.message import Message as Message
+from copernicus.wire.past_messages import (
+    LogEntry as LogEntry,
+)
+from copernicus.wire.past_messages import (
+    LogReply as LogReply,
+)
+from copernicus.wire.past_messages import (
+    LogRequest as LogRequest,
+)
+from copernicus.wire.past_messages import (
+    WhyReply as WhyReply,
+)
+from copernicus.wire.past_messages import (
+    WhyRequest as WhyRequest,
+)
+from copernicus.wire.project_messages import (
+    ProjectRow as ProjectRow,
+)
+from copernicus.wire.project_messages import (
+    ProjectsReply as ProjectsReply,
+)
+from copernicus.wire.project_messages import (
+    ProjectsRequest as ProjectsRequest,
+)
+from copernicus.wire.project_messages import (
+    RemoveProjectRequest as RemoveProjectRequest,
+)
+from copernicus.wire.project_messages import (
+    StartProjectRequest as StartProjectRequest,
+)
 from copernicus.wire.stream_messages import (
     FollowReply as FollowReply,
 )
@@ -128,65 +176,43 @@ class LogoutRequest(Message, frozen=True):
 # --- projects ----------------------------------------------------------------------------------------------------
 
 
-class ProjectsRequest(Message, frozen=True):
-    """List the projects that the caller may see."""
-
-
-class ProjectRow(Message, frozen=True):
-    """One project; `states` counts instances by state, `jobs` counts jobs by state."""
-
-    name: str
-    id: str
-    created_at: float
-    states: dict[str, int] = {}
-    jobs: dict[str, int] = {}
-
-
-class ProjectsReply(Message, frozen=True):
-    """The projects, by name."""
-
-    projects: list[ProjectRow]
-
-
-class StartProjectRequest(Message, frozen=True):
-    """Make a project."""
-
-    name: str
-    request_id: str = ""
-
-
-class RemoveProjectRequest(Message, frozen=True):
-    """Remove a project for good: its log, jobs and values."""
-
-    name: str
-    request_id: str = ""
-
-
 class ApplyRequest(Message, frozen=True):
     """Apply a list of edits as one transaction.
 
     With `is_check` nothing is changed: the answer says what would be refused. The same `request_id` again gives the
-    same answer and one effect.
+    same answer and one effect. `stamps` holds for each edit the project's sequence number when it was put on the list:
+    what somebody else wrote since is a conflict (empty: nobody asks).
     """
 
     project: str
     edits: list[Edit]
     request_id: str = ""
     is_check: bool = False
+    stamps: list[int] = []
 
 
 class ApplyReply(Message, frozen=True):
-    """`seq` is the transaction's sequence number (None: nothing changed); `told` one line for each edit, "" for none."""
+    """`seq` is the transaction's sequence number (None: nothing changed); `told` one line for each edit, "" for none.
+
+    `project_seq` is the project's sequence number now: the stamp of an edit that was checked.
+    """
 
     seq: int | None
     told: list[str]
+    project_seq: int = 0
 
 
 class ListRequest(Message, frozen=True):
-    """What stands at `path`: the project's instances (""), an instance, or a place."""
+    """What stands at `path`: the project's instances (""), an instance, or a place.
+
+    Of what may be many (instances inside, elements of an array) the answer holds those from `offset` on, at most `limit`
+    and never more than 10,000 (`limit` 0: that many).
+    """
 
     project: str
     path: str = ""
+    offset: int = 0
+    limit: int = 0
 
 
 class InstanceRow(Message, frozen=True):
@@ -216,12 +242,16 @@ class PlaceRow(Message, frozen=True):
 
 
 class ListReply(Message, frozen=True):
-    """`kind` is "project", "instance" or "place"; for an instance `instances[0]` is itself, the others its children."""
+    """`kind` is "project", "instance" or "place"; for an instance `instances[0]` is itself, the others its children.
+
+    `total` counts the children, or the elements of an array, whether or not they are all in this answer.
+    """
 
     kind: str
     path: str
     instances: list[InstanceRow] = []
     places: list[PlaceRow] = []
+    total: int = 0
 
 
 class GetRequest(Message, frozen=True):
@@ -280,40 +310,6 @@ class StatusReply(Message, frozen=True):
     top: list[InstanceRow]
     errors: list[InstanceRow]
     core_s: float = 0.0
-
-
-class WhyRequest(Message, frozen=True):
-    """Why is this not running, why did it fail? `target` is a path or a job's number."""
-
-    project: str
-    target: str
-
-
-class WhyReply(Message, frozen=True):
-    """Lines for a person, most important first."""
-
-    lines: list[str]
-
-
-class LogRequest(Message, frozen=True):
-    """What happened to an instance or a job: attempts, errors, last lines of output."""
-
-    project: str
-    target: str = ""
-
-
-class LogEntry(Message, frozen=True):
-    """One thing that happened; `text` may have several lines."""
-
-    time: float
-    title: str
-    text: str = ""
-
-
-class LogReply(Message, frozen=True):
-    """Oldest first."""
-
-    entries: list[LogEntry]
 
 
 # --- jobs and workers, as people see them ------------------------------------------------------------------------

@@ -26,13 +26,15 @@ class UploadWorkflowRequest(Message, frozen=True):
 class UploadWorkflowReply(Message, frozen=True):
     """`needs` lists local files that must be uploaded first: nothing was changed then, but everything else is in order.
 
-    `made` counts what the file declares (functions, instances, values, connections); `edits` are given to a check only.
+    `made` counts what the file declares (functions, instances, values, connections); `edits` are given to a
+    check only, and so is `project_seq`, the project's sequence number now: their stamp.
     """
 
     seq: int | None
     made: dict[str, int] = {}
     needs: list[str] = []
     edits: list[Edit] = []
+    project_seq: int = 0
 
 
 class ExportWorkflowRequest(Message, frozen=True):

@@ -69,14 +69,27 @@ class Collector:
 
         Nothing when there is no checkpoint file. Files that cannot be read are left out.
         """
+        return self._checkpoint(description, set())
+
+    def last_checkpoint(self, description: JobDescription) -> tuple[StagedFile, ...]:
+        """Return the checkpoint of a job that has finished, where a longer one can go on from it (`until`).
+
+        The file that says that it has finished stays out: the longer job is not finished when it begins.
+        """
+        if not description.until:
+            return ()
+        return self._checkpoint(description, set(self._harvest.find(description.done_when) if description.done_when else ()))
+
+    def _checkpoint(self, description: JobDescription, left_out: set[str]) -> tuple[StagedFile, ...]:
         names = [name for pattern in description.checkpoint for name in self._harvest.find(pattern)]
         if not names:
             return ()
+        left_out -= set(names)
         inputs = {staged.name for staged in description.files}
         for output in description.outputs.values():
             if output.kind in ("file", "files"):
                 found = [name for pattern in output.pattern.split("\n") for name in self._harvest.find(pattern)]
-                names += [name for name in found if name not in inputs]
+                names += [name for name in found if name not in inputs and name not in left_out]
         return tuple(StagedFile(name, self._take(name)) for name in dict.fromkeys(names) if name not in ("stdout", "stderr"))
 
     def let_go(self) -> None:

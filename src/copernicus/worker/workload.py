@@ -169,7 +169,10 @@ class Attempt:
                 outcome, judgement = "failed", Judgement("failed", str(error))
                 if not self.lease.description.checkpoint:
                     collector.let_go()
-        checkpoint = () if outcome == "finished" else evidence.checkpoint
+        if outcome == "finished":
+            checkpoint = collector.last_checkpoint(self.lease.description)
+        else:
+            checkpoint = evidence.checkpoint
         report = self._report(outcome, judgement.why, collector.parcel.size_bytes)
         report = msgspec.structs.replace(
             report,

@@ -38,6 +38,18 @@ def rm_instance_command(context: Context, path: str) -> None:
     make(context, e.RemoveInstance(path))
 
 
+@command("rename")
+@click.argument("path", metavar="INSTANCE")
+@click.argument("name")
+@pass_context
+def rename_command(context: Context, path: str, name: str) -> None:
+    """Call INSTANCE, which you made, NAME from now on. Its connections, results and jobs stay as they are.
+
+    A project is renamed with: cpcc rename-project
+    """
+    make(context, e.RenameInstance(path, name))
+
+
 @command("connect")
 @click.argument("source")
 @click.argument("destination")

@@ -10,19 +10,34 @@ import click
 
 from copernicus.client.cli.context import Context, command, pass_context
 from copernicus.client.output import listing, text
+from copernicus.client.project import rows_in
 from copernicus.errors import UsageError
 from copernicus.model.functions import FunctionSchema
 from copernicus.model.values import FileRef
 from copernicus.program import Word
 
+SHOWN_ROWS = 1000
+
 
 @command("ls")
 @click.argument("path", default="", metavar="[PATH]")
+@click.option("-a", "--all", "is_all", is_flag=True, help=f"All rows, also where there are more than {SHOWN_ROWS}.")
 @pass_context
-def ls_command(context: Context, path: str) -> None:
-    """List the instances of the project, an instance (mdrun), its inputs (mdrun:in), or what stands at a PATH."""
-    reply = context.project.list(path)
-    context.show(reply, lambda: listing.place(reply))
+def ls_command(context: Context, path: str, is_all: bool) -> None:
+    """List the instances of the project, an instance (mdrun), its inputs (mdrun:in), or what stands at a PATH.
+
+    With --json always all of it.
+    """
+    project = context.project
+    reply = project.list(path) if is_all or context.is_json else project.list_page(path, limit=SHOWN_ROWS)
+    left = reply.total - rows_in(reply)
+
+    def lines() -> Iterator[str]:
+        yield from listing.place(reply)
+        if left > 0:
+            yield f"… and {left} more: cpcc ls --all {reply.path}".rstrip()
+
+    context.show(reply, lines)
 
 
 @command("get")

@@ -55,6 +55,7 @@ GROUPS: dict[str, tuple[Row, ...]] = {
             ("import", "Make a module's functions known to the project."),
             ("instance", "Make an instance of a function."),
             ("rm-instance", "Remove an instance."),
+            ("rename", "Give an instance another name."),
             ("connect", "Connect an output to an input."),
             ("disconnect", "Remove a connection."),
             ("set", "Set a value."),

@@ -8,7 +8,7 @@ from copernicus.client import memory
 from copernicus.client.api import new_request_id
 from copernicus.client.cli.context import Context, command, pass_context
 from copernicus.client.output import sentences
-from copernicus.errors import CopernicusError, Unavailable
+from copernicus.errors import Conflict, CopernicusError, Unavailable
 from copernicus.model.edits import Edit
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ def make(context: Context, edit: Edit) -> None:
         return
     with memory.locked():
         before = staging.opened()
-        told = project.apply([*before.edits, edit], is_check=True).told[-1]
-        staged = staging.add(edit)
+        reply = project.apply([*before.edits, edit], is_check=True)
+        told = reply.told[-1]
+        staged = staging.add(edit, seq=reply.project_seq)
     words = sentences.staged(edit, told)
     context.show({"staged": len(staged.edits), "told": [told]}, lambda: [f"Staged ({len(staged.edits)}): {words}"])
 
@@ -60,7 +61,10 @@ def transact_command(context: Context) -> None:
 @command("commit")
 @pass_context
 def commit_command(context: Context) -> None:
-    """Make all changes of the open transaction, or, when one of them is refused, none; then it stays open."""
+    """Make all changes of the open transaction, or, when one of them is refused, none; then it stays open.
+
+    What somebody else has written since a change was put on the list is told once; the same commit again goes through.
+    """
     with memory.locked():
         staged = context.staging.opened()
         if staged.depth > 1:
@@ -74,9 +78,13 @@ def commit_command(context: Context) -> None:
             return
         staged = context.staging.name_request(new_request_id())
         try:
-            reply = context.project.apply(staged.edits, request_id=staged.request_id)
+            stamps = staged.stamps if len(staged.stamps) == len(staged.edits) else ()
+            reply = context.project.apply(staged.edits, request_id=staged.request_id, stamps=stamps)
         except Unavailable:
             raise  # it may have arrived: the same commit again has one effect
+        except Conflict as conflict:
+            context.staging.stamp(conflict.seq)
+            raise
         except CopernicusError as error:
             context.staging.forget_request()
             if not error.hint:

@@ -33,7 +33,7 @@ def upload_command(context: Context, file: Path) -> None:
             return
         with memory.locked():
             reply = upload_workflow(project, file, staged=staging.opened().edits, is_check=True, progress=progress)
-            staged = staging.add(*reply.edits)
+            staged = staging.add(*reply.edits, seq=reply.project_seq)
     context.show(
         {"staged": len(staged.edits), "made": reply.made},
         lambda: [f"Staged ({len(staged.edits)}): upload {file.name}, {_counts(reply)}"],

@@ -19,6 +19,8 @@ def done(edit: e.Edit, told: str) -> str:
             words = f"Made {name}, an instance of {function}. It is held until: cpcc activate"
         case e.RemoveInstance(path=path):
             words = f"Removed {path}."
+        case e.RenameInstance(path=path, name=name):
+            words = f"{path} is called {name} now."
         case e.Connect(source=source, destination=destination):
             return f"Connected {source} to {_chosen(destination, told)}."
         case e.Disconnect(destination=destination):
@@ -51,6 +53,8 @@ def staged(edit: e.Edit, told: str) -> str:
             return f"function {schema.name}"
         case e.MakeInstance(function=function, name=name):
             return f"instance {function} {name}"
+        case e.RenameInstance(path=path, name=name):
+            return f"rename {path} {name}"
         case e.Connect(source=source, destination=destination):
             return f"connect {source} {_chosen(destination, told)}"
         case e.Disconnect(destination=destination):

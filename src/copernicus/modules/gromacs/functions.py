@@ -96,12 +96,18 @@ def grompp(
     )  # fmt: skip
 
 
+Steps = Annotated[
+    int | None, "steps in all, in place of those of the run input; a longer simulation goes on where a shorter one ended"
+]
+
+
 @module.command
 def mdrun_parts(
     tpr: File,
     priority: int = 0,
     cmdline_options: Sequence[str] = (),
     resources: Resources | None = None,
+    nsteps: Steps = None,
 ) -> Job[Parts]:
     """Runs one simulation to its end, in as many parts as it takes."""
     allowed = resources or Resources()
@@ -118,6 +124,7 @@ def mdrun_parts(
             stdout=file("stdout"),
             stderr=file("stderr"),
         ),
+        until=option("--nsteps", nsteps),
         cores=(least, None if allowed.cores_max is None else max(least, allowed.cores_max)),
         priority=priority,
         checkpoint=["state.cpt"],
@@ -175,9 +182,10 @@ def mdrun(
     priority: Annotated[int, "-30 to 30, higher first"] = 0,
     cmdline_options: Annotated[Sequence[str], "further options of gmx mdrun"] = (),
     resources: Annotated[Resources | None, "how many cores; as many as there are, if not given"] = None,
+    nsteps: Steps = None,
 ) -> Simulated:
     """One simulation: run to its end on any workers, its parts joined."""
-    parts = mdrun_parts(tpr, priority, cmdline_options, resources)
+    parts = mdrun_parts(tpr, priority, cmdline_options, resources, nsteps)
     return join_parts(parts.conf, parts.edr, parts.log, parts.stdout, parts.stderr, parts.xtc, parts.trr)
 
 
@@ -192,10 +200,14 @@ def grompp_mdrun(
     priority: Annotated[int, "-30 to 30, higher first"] = 0,
     cmdline_options: Annotated[Sequence[str], "further options of gmx mdrun"] = (),
     resources: Annotated[Resources | None, "how many cores; as many as there are, if not given"] = None,
+    nsteps: Steps = None,
 ) -> Simulated:
-    """Prepares and runs one simulation."""
+    """Prepares and runs one simulation.
+
+    Say its length by `nsteps`, and it can be made longer later: the number in the mdp file is part of what is prepared.
+    """
     prepared = grompp(conf, mdp, top, include, settings, ndx)
-    return mdrun(prepared.tpr, priority, cmdline_options, resources)
+    return mdrun(prepared.tpr, priority, cmdline_options, resources, nsteps)
 
 
 grompps = module.scatter("grompps", grompp)

@@ -33,11 +33,23 @@ def grompp(gmx: str, arguments: Sequence[str]) -> NoReturn:
 
 
 def mdrun(gmx: str, arguments: Sequence[str]) -> NoReturn:
-    """Run mdrun on the cores that the worker gives; signals reach it directly."""
+    """Run mdrun on the cores that the worker gives; signals reach it directly.
+
+    `--nsteps N` at the end: N steps in all. (mdrun's own `-nsteps` would mean so many more than the checkpoint has.)
+    """
+    if arguments[-2:-1] == ["--nsteps"]:
+        arguments = _lasting(gmx, arguments[:-2], arguments[-1])
     threads = [] if THREAD_OPTIONS.intersection(arguments) else ["-nt", _cores()]
     # GROMACS divides the cores between ranks and threads itself; a fixed number of threads would forbid that.
     os.environ.pop("OMP_NUM_THREADS", None)
     _become([gmx, *QUIET, "mdrun", *threads, *arguments])
+
+
+def _lasting(gmx: str, arguments: Sequence[str], nsteps: str) -> Sequence[str]:
+    """Put the number of steps into a run input of its own, and return the arguments with that in place of the given one."""
+    place = arguments.index("-s") + 1
+    _run(gmx, "convert-tpr", "-s", arguments[place], "-nsteps", nsteps, "-o", "lasting.tpr")
+    return [*arguments[:place], "lasting.tpr", *arguments[place + 1 :]]
 
 
 def join(gmx: str, arguments: Sequence[str]) -> None:

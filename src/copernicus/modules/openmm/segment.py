@@ -170,6 +170,7 @@ class Segment:
         print(f"Continued from {self.step * self.settings.timestep_fs / 1000:g} ps.")
 
     def _finish(self) -> None:
+        self._write_checkpoint()  # a longer run goes on from here
         self.trajectory.close()
         rows = np.array(self.rows)
         names = [feature.name for feature in self.settings.features]

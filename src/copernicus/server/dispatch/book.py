@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import msgspec
@@ -43,6 +43,8 @@ class Jobs:
         self._open: dict[int, JobRecord] = {}
         self._ended: dict[int, Line] = {}
         self._settling: dict[int, JobRecord] = {}
+        self._waiting: dict[int, tuple[int, ...]] = {}
+        """Which open jobs wait for the end of an attempt at a job, to go on from its checkpoint."""
         self._by_key: dict[str, dict[str, int]] = {}
         self._counts: dict[str, dict[str, int]] = {}
         self._last = 0
@@ -125,6 +127,12 @@ class Jobs:
                 self.running_cores[before.project] -= before.cores
             elif before.state == "queued":
                 self.queue.remove(before.id)
+        if before is not None and before.waits_for:
+            others = tuple(one for one in self._waiting.pop(before.waits_for) if one != job.id)
+            if others:
+                self._waiting[before.waits_for] = others
+        if job.waits_for:
+            self._waiting[job.waits_for] = (*self._waiting.get(job.waits_for, ()), job.id)
         self.when_changed(job)
         counts = self._counts.setdefault(job.project, {})
         counts[job.state] = counts.get(job.state, 0) + 1
@@ -155,32 +163,67 @@ class Jobs:
         key: str,
         description: JobDescription,
         why_blocked: str,
+        extends: Sequence[str] = (),
     ) -> int:
         """See `JobBook.want`."""
-        state: JobState = "blocked" if why_blocked else "queued"
         job = self.find(project, key)
         if job is None:
             self._last += 1
             self._by_key.setdefault(project, {})[key] = self._last
-            self.put(unit, JobRecord(
+            made = JobRecord(
                 id=self._last, project=project, instance=instance, path=path, key=key, description=description,
-                state=state, created_at=self._clock(), why=why_blocked,
-            ))  # fmt: skip
+                state="queued", created_at=self._clock(), why=why_blocked,
+            )  # fmt: skip
+            made = self._extending(made, extends)
+            self.put(unit, replace(made, state=made.resting_state))
             return self._last
         wanted = replace(job, path=path, instance=instance, description=description)
         if job.state == "leased":
             wanted = replace(wanted, is_superseded=False, why=why_blocked)
         elif job.state in ("blocked", "queued", "cancelled"):
-            wanted = replace(wanted, state=state, why=why_blocked)
+            wanted = self._extending(replace(wanted, why=why_blocked), extends)
+            wanted = replace(wanted, state=wanted.resting_state)
         if wanted != job and (job.state in OPEN_STATES or job.state == "cancelled"):
             self.put(unit, wanted)
         return job.id
+
+    def rename(self, unit: Unit, project: str, instance: int, key: str, path: str) -> None:
+        """See `JobBook.rename`."""
+        job = self.find(project, key)
+        if job is not None and job.state in OPEN_STATES and job.instance == instance and job.path != path:
+            self.put(unit, replace(job, path=path))
+
+    def _extending(self, job: JobRecord, extends: Sequence[str]) -> JobRecord:
+        """A job that has never begun goes on from where the first of these keys is that has come to anything."""
+        if job.attempt:
+            return job
+        for key in extends:
+            earlier = self.find(job.project, key)
+            while earlier is not None and not earlier.attempt and (earlier.waits_for or earlier.extends):
+                # It has not begun either, so it is where that one is which it was to go on from.
+                earlier = self.record(earlier.waits_for or earlier.extends)
+            if earlier is None or earlier.id == job.id:
+                continue
+            if earlier.state == "leased":
+                return replace(job, extends=0, waits_for=earlier.id, checkpoint=())
+            if earlier.checkpoint:
+                return replace(job, extends=earlier.id, waits_for=0, checkpoint=earlier.checkpoint)
+        return replace(job, extends=0, waits_for=0, checkpoint=())
+
+    def hand_on(self, unit: Unit, ended: JobRecord) -> None:
+        """An attempt at a job has ended: those that wait to go on from it get its checkpoint."""
+        for number in self._waiting.get(ended.id, ()):
+            job = self._open[number]
+            extends = ended.id if ended.checkpoint else 0
+            job = replace(job, waits_for=0, extends=extends, checkpoint=ended.checkpoint)
+            self.put(unit, replace(job, state=job.resting_state))
 
     def block(self, unit: Unit, project: str, key: str, why: str) -> None:
         """See `JobBook.block`."""
         job = self.find(project, key)
         if job is not None and job.state in ("blocked", "queued"):
-            wanted = replace(job, state="blocked" if why else "queued", why=why)
+            wanted = replace(job, why=why)
+            wanted = replace(wanted, state=wanted.resting_state)
             if wanted != job:
                 self.put(unit, wanted)
         elif job is not None and job.state == "leased" and job.why != why:
@@ -195,7 +238,7 @@ class Jobs:
         if job.state == "leased":
             self.put(unit, replace(job, is_superseded=True))
         elif job.state in ("blocked", "queued"):
-            self.put(unit, replace(job, state="cancelled", why=""))
+            self.put(unit, replace(job, state="cancelled", why="", waits_for=0))
 
     def clear(self, unit: Unit, project: str, key: str) -> None:
         """See `JobBook.clear`."""
@@ -209,6 +252,7 @@ class Jobs:
             self._open.pop(number, None)
             self._ended.pop(number, None)
             self._settling.pop(number, None)
+            self._waiting.pop(number, None)
             self.queue.remove(number)
         self._counts.pop(project, None)
         self.running_cores.pop(project, None)

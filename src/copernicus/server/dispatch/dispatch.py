@@ -212,6 +212,7 @@ class Dispatch:
         self.workers.release(before)
         job = ended.job
         self.jobs.put(unit, job)
+        self.jobs.hand_on(unit, job)
         if job.state == "done":
             refusal = self.ends.job_finished(unit, job, outputs, outcomes.spent_core_s(job))
             if refusal:

@@ -57,7 +57,9 @@ def reported(job: JobRecord, report: Report, now: float) -> Ended:
     )
     match report.outcome:
         case "finished":
-            return Ended(_ended(job, row, "done"))
+            # Only a job of which there may be a longer one is gone on from after its end.
+            last = report.checkpoint or (job.checkpoint if job.description.until else ())
+            return Ended(replace(_ended(job, row, "done"), checkpoint=last))
         case "interrupted":
             return Ended(_again(job, row, report.checkpoint))
         case "retry" if not job.is_superseded:

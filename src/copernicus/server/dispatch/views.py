@@ -58,7 +58,7 @@ class JobViews(Jobs):
             case "leased":
                 return self._explain_leased(job)
             case "blocked":
-                return [f"Job {number} is blocked: {job.why}"]
+                return [f"Job {number} is blocked: {job.why_blocked}"]
             case "failed":
                 return [f"Job {number} failed.", *job.why.splitlines()]
             case _:
@@ -92,7 +92,7 @@ class JobViews(Jobs):
         last = job.attempts[-1] if job.attempts else None
         since = last.ended_at if last is not None and last.ended_at is not None else job.created_at
         seen_at = None if lease is None or worker is None else lease.beat_at or worker.seen_at
-        why = job.why
+        why = job.why_blocked
         if is_leased:
             why = "nobody wants it any more" if job.is_superseded else (lease.progress if lease is not None else "")
         return JobRow(

@@ -6,7 +6,7 @@ import logging
 
 from aiohttp import web
 
-from copernicus.errors import CopernicusError, InternalError
+from copernicus.errors import Conflict, CopernicusError, InternalError
 from copernicus.wire.codec import encode
 from copernicus.wire.messages import ErrorReply
 
@@ -15,7 +15,8 @@ _log = logging.getLogger(__name__)
 
 def failure(error: CopernicusError) -> web.Response:
     """The answer for an error that is meant to be shown."""
-    body = encode(ErrorReply(error.code, error.message, error.hint))
+    seq = error.seq if isinstance(error, Conflict) else 0
+    body = encode(ErrorReply(error.code, error.message, error.hint, seq))
     return web.Response(status=error.status, body=body, content_type="application/json")
 
 

@@ -42,6 +42,12 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     async def listing(call: Call, request: m.ListRequest) -> m.ListReply:
         return enquiries.list(request)
 
+    async def changes(call: Call, request: m.ChangesRequest) -> m.ChangesReply:
+        return await enquiries.changes(request)
+
+    async def graph(call: Call, request: m.GraphRequest) -> m.GraphReply:
+        return enquiries.graph(request)
+
     async def get(call: Call, request: m.GetRequest) -> m.GetReply:
         return enquiries.get(request)
 
@@ -70,6 +76,8 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         "project/upload": upload,
         "project/export": export,
         "project/list": listing,
+        "project/changes": changes,
+        "project/graph": graph,
         "project/get": get,
         "project/status": status,
         "project/why": why,

@@ -7,7 +7,7 @@ from copernicus.dataflow.edits import find_instance
 from copernicus.dataflow.paths import parse_path, show_path
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.ports import Jobs, find_job
-from copernicus.server.projects.states import States
+from copernicus.server.projects.states import States, path_of_job
 from copernicus.server.projects.wording import shorten, show_value
 from copernicus.server.storage.abc import BookStore, JobRecord
 from copernicus.wire import messages as m
@@ -26,7 +26,7 @@ class Chronicle:
         """What happened to a job, an instance and what is inside it, or ("") the project; oldest first."""
         job = find_job(self._jobs, self._project, target)
         if job is not None:
-            return _attempts(job)
+            return _attempts(job, path_of_job(self._network, job))
         top = find_instance(self._network, parse_path(target).names)
         ids = {one.id for one in self._network.subtree(top)}
         keys = {one.key for one in self._network.subtree(top) if one.key}
@@ -40,7 +40,7 @@ class Chronicle:
         ended = self._states.ended_job(top)
         current = self._states.job_of(top) if ended is None else self._jobs.record(ended)
         if current is not None:
-            entries += _attempts(current)
+            entries += _attempts(current, path_of_job(self._network, current))
         return entries
 
     def _entry(self, record: f.Record, fact: f.Fact, ids: set[int], keys: set[str]) -> m.LogEntry | None:
@@ -50,6 +50,8 @@ class Chronicle:
         match fact:
             case f.Made() if fact.id in ids:
                 return m.LogEntry(record.time, f"{name(fact.id)} made ({fact.function})")
+            case f.Renamed() if fact.id in ids:
+                return m.LogEntry(record.time, f"{name(fact.id)} renamed to {fact.name} by {record.actor}")
             case f.Held() if fact.id in ids:
                 word = "deactivated" if fact.is_held else "activated"
                 return m.LogEntry(record.time, f"{name(fact.id)} {word} by {record.actor}")
@@ -68,9 +70,10 @@ class Chronicle:
         return None
 
 
-def _attempts(job: JobRecord) -> list[m.LogEntry]:
+def _attempts(job: JobRecord, path: str) -> list[m.LogEntry]:
     command = " ".join([job.description.executable, *job.description.arguments])
-    entries = [m.LogEntry(job.created_at, f"job {job.id} made for {job.path}", command)]
+    before = f", goes on from job {job.extends}" if job.extends else ""
+    entries = [m.LogEntry(job.created_at, f"job {job.id} made for {path}{before}", command)]
     for one in job.attempts:
         where = f"attempt {one.attempt} on {one.hostname or one.worker} ({one.cores} cores)"
         entries.append(m.LogEntry(one.started_at, f"job {job.id}: {where} began"))

@@ -9,6 +9,7 @@ from copernicus.dataflow.transaction import Catalog
 from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.server.projects.chronicle import Chronicle
 from copernicus.server.projects.followed import job_at
+from copernicus.server.projects.graph import graph
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.ports import Jobs
@@ -39,7 +40,18 @@ class Enquiries:
 
     def list(self, request: m.ListRequest) -> m.ListReply:
         """What stands at a path."""
-        return self._look(request.project).listing(request.path)
+        return self._look(request.project).listing(request.path, request.offset, request.limit)
+
+    async def changes(self, request: m.ChangesRequest) -> m.ChangesReply:
+        """Answer when the project has gone on, or the time is over."""
+        project = self._find(request.project)
+        if project.network.seq <= request.since and request.wait_s > 0:
+            await project.changes.wait(request.wait_s)
+        return m.ChangesReply(self._find(request.project).network.seq)
+
+    def graph(self, request: m.GraphRequest) -> m.GraphReply:
+        """How instances hang together."""
+        return graph(self._find(request.project), self._jobs, request.path)
 
     def get(self, request: m.GetRequest) -> m.GetReply:
         """The value at a place."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.calls import CommandAnswer, CommandCall, ControllerAnswer, PureAnswer, PureCall
 from copernicus.dataflow.network import Network
 from copernicus.errors import CopernicusError, InternalError, Unavailable
+from copernicus.server.projects.changes import Changes
 from copernicus.server.projects.ports import Jobs, ModuleCode
 from copernicus.server.storage.abc import AppendRecord, BookStore, ProjectRow, Unit
 
@@ -45,6 +47,9 @@ class LiveProject:
         self._store, self._jobs, self._code, self._clock = store, jobs, code, clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = self._is_broken = False
+        self.changes = Changes()
+        self.young: deque[tuple[int, bytes]] = deque()
+        """Records that may not be on disk yet, the oldest first."""
         self.network = self._read()
 
     def _read(self) -> Network:
@@ -58,6 +63,7 @@ class LiveProject:
         self._is_closed = True
         for task in self._tasks:
             task.cancel()
+        self.changes.tell()
 
     def resume(self) -> None:
         """Begin what is to be done, after the log was read."""
@@ -81,17 +87,25 @@ class LiveProject:
             raise InternalError(f"The engine failed on {type(event).__name__} ({type(error).__name__}).") from error
         if outcome.data is not None and outcome.seq is not None:
             unit.add(AppendRecord(self.row.id, outcome.seq, outcome.data))
+            self.changes.tell()
+            self.young.append((outcome.seq, outcome.data))
+            unit.then(self._age)
         for effect in outcome.effects:
             self._perform(unit, effect)
         return outcome
+
+    def _age(self) -> None:
+        self.young.popleft()
 
     def _perform(self, unit: Unit, effect: transaction.Effect) -> None:
         project = self.row.id
         match effect:
             case transaction.WantJob():
                 self._jobs.want(
-                    unit, project, effect.id, effect.path, effect.key, effect.description, effect.why_blocked
+                    unit, project, effect.id, effect.path, effect.key, effect.description, effect.why_blocked, effect.extends
                 )  # fmt: skip
+            case transaction.RenameJob():
+                self._jobs.rename(unit, project, effect.id, effect.key, effect.path)
             case transaction.BlockJob():
                 self._jobs.block(unit, project, effect.key, effect.why)
             case transaction.SupersedeJob():

@@ -16,6 +16,9 @@ from copernicus.server.projects.states import States
 from copernicus.server.projects.wording import shorten, show_value
 from copernicus.wire import messages as m
 
+MOST_ROWS = 10_000
+"""In one answer."""
+
 
 class Looking:
     """Answers questions about one project. Nothing here changes anything."""
@@ -25,35 +28,44 @@ class Looking:
         self._network = project.network
         self._states = States(project.network, project.row.id, jobs)
 
-    def listing(self, text: str) -> m.ListReply:
-        """What stands at a path."""
+    def listing(self, text: str, offset: int = 0, limit: int = 0) -> m.ListReply:
+        """What stands at a path; of many rows those from `offset` on, at most `limit`."""
+        if offset < 0 or limit < 0:
+            raise UsageError("A part of a list begins at 0 or later, and has no negative length.")
+        part = slice(offset, offset + min(limit or MOST_ROWS, MOST_ROWS))
         path = parse_path(text)
         instance = find_instance(self._network, path.names)
         if path.side:
             if path.side not in ("in", "out", "state"):
                 raise UnknownPath(f"{text!r} has no side {path.side!r}.")
-            return m.ListReply("place", str(path), places=self._places(instance, path))
+            places, total = self._places(instance, path, part)
+            return m.ListReply("place", str(path), places=places, total=total)
         children = [one for one in self._network.children(instance) if not is_retired(self._network, one)]
-        rows = [self._states.row(one) for one in children]
+        rows, total = [self._states.row(one) for one in children[part]], len(children)
         if instance.id == ROOT:
-            return m.ListReply("project", "", instances=rows)
-        places = [place for side in ("in", "out", "state") for place in self._places(instance, Path(path.names, side))]
-        return m.ListReply("instance", str(path), instances=[self._states.row(instance), *rows], places=places)
+            return m.ListReply("project", "", instances=rows, total=total)
+        places = [place for side in ("in", "out", "state") for place in self._places(instance, Path(path.names, side), part)[0]]
+        rows = [self._states.row(instance), *rows]
+        return m.ListReply("instance", str(path), instances=rows, places=places if not offset else [], total=total)
 
-    def _places(self, instance: Instance, path: Path) -> list[m.PlaceRow]:
+    def _places(self, instance: Instance, path: Path, part: slice) -> tuple[list[m.PlaceRow], int]:
+        """Places, and how many there are: of an array only those in `part`."""
         fields = self._network.fields(instance, path.side)
         if not path.members:
-            return [self._place(Place(instance.id, path.side, (name,)), kind) for name, kind in fields.items()]
+            rows = [self._place(Place(instance.id, path.side, (name,)), kind) for name, kind in fields.items()]
+            return rows, len(rows)
         kind = tree.type_at(fields, path.members, f"{':'.join(path.names)}:{path.side}")
         place = Place(instance.id, path.side, path.members)
         value = read(self._network, place)
         if value is None:
             self._must_be_there(place)
         if kind.kind == "array" and isinstance(value, list):
-            return [self._place(Place(*place[:2], (*place.path, i)), kind.element) for i in range(len(value))]
+            chosen = range(len(value))[part]
+            return [self._place(Place(*place[:2], (*place.path, i)), kind.element) for i in chosen], len(value)
         if kind.kind == "record":
-            return [self._place(Place(*place[:2], (*place.path, name)), member) for name, member in kind.fields]
-        return [self._place(place, kind)]
+            rows = [self._place(Place(*place[:2], (*place.path, name)), member) for name, member in kind.fields]
+            return rows, len(rows)
+        return [self._place(place, kind)], 1
 
     def _must_be_there(self, place: Place) -> None:
         """Raise unless every element on the way to `place` is one of its array's; it may be absent all the same."""

@@ -9,7 +9,7 @@ from copernicus.dataflow.status import is_retired, own_error
 from copernicus.errors import UnknownPath
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.ports import Jobs, find_job
-from copernicus.server.projects.states import States
+from copernicus.server.projects.states import States, path_of_job
 from copernicus.server.storage.abc import JobRecord
 
 REASON_LIMIT = 5
@@ -26,7 +26,8 @@ class Reasons:
         """Why something is as it is, most important first."""
         job = find_job(self._jobs, self._project, target)
         if job is not None:
-            lines = [f"job {job.id} of {job.path} is {job.state}" + (f": {job.why}" if job.why else "")]
+            why = f": {job.why_blocked}" if job.why_blocked else ""
+            lines = [f"job {job.id} of {path_of_job(self._network, job)} is {job.state}{why}"]
             if job.state != "failed":
                 lines += self._jobs.explain(job.id)
             last = _last_lines(job)

@@ -15,8 +15,10 @@ from copernicus.errors import CopernicusError, Refused, UsageError
 from copernicus.model.edits import DeclareFunction, Edit, SetFile, SetValue
 from copernicus.model.values import FileRef
 from copernicus.server.access.identity import unknown_project
+from copernicus.server.projects.conflicts import refuse_conflicts
 from copernicus.server.projects.enquiries import Enquiries
 from copernicus.server.projects.live import LiveProject, all_that_is_read_stays
+from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs, ModuleCode
 from copernicus.server.projects.workflows.declarations import at
 from copernicus.server.projects.workflows.export import export
@@ -85,6 +87,11 @@ class Projects:
             project.close()
         await self._code.stop()
 
+    def answer_waiting(self) -> None:
+        """Answer all who wait for a project to change."""
+        for project in self._live.values():
+            project.changes.tell()
+
     # --- projects ------------------------------------------------------------------------------------------------
 
     def names(self) -> list[ProjectRow]:
@@ -138,6 +145,8 @@ class Projects:
 
     async def apply(self, request: m.ApplyRequest, who: str) -> m.ApplyReply:
         """Apply edits as one transaction; the answer comes when it is durable."""
+        if request.stamps and not request.is_check and self._known(request.request_id, who, m.ApplyReply) is None:
+            await refuse_conflicts(Past(self._find(request.project), self._store), request, who, self._clock())
         known = self._known(request.request_id, who, m.ApplyReply)
         if known is not None:
             await self._store.submit(Unit())
@@ -148,7 +157,7 @@ class Projects:
             self._must_be_here(request.edits)
         unit = Unit()
         outcome = project.step(unit, engine.EditsRequested(list(request.edits), who, request.is_check))
-        reply = m.ApplyReply(outcome.seq, outcome.told)
+        reply = m.ApplyReply(outcome.seq, outcome.told, project.network.seq)
         if not request.is_check:
             self._remember(unit, request.request_id, who, reply)
             await self._store.submit(unit)
@@ -181,8 +190,8 @@ class Projects:
                 self._must_be_here([step.edit])
         spots = (*("" for _ in request.staged), *(str(step.spot) for step in steps))
         outcome = project.step(unit, engine.EditsRequested(edits, who, is_check, spots))
-        made = [edits[len(request.staged) :] if is_check and not files.needs else []]
-        reply = m.UploadWorkflowReply(outcome.seq, counts(steps), list(files.needs), *made)
+        made = edits[len(request.staged) :] if is_check and not files.needs else []
+        reply = m.UploadWorkflowReply(outcome.seq, counts(steps), list(files.needs), made, project.network.seq)
         if not is_check:
             self._remember(unit, request.request_id, who, reply)
             await self._store.submit(unit)

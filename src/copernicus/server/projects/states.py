@@ -14,6 +14,11 @@ from copernicus.wire.messages import InstanceRow
 _JOB_WORDS = {"queued": "its job waits for a worker", "leased": "its job runs", "blocked": "its job is blocked"}
 
 
+def path_of_job(network: Network, job: JobRecord) -> str:
+    """The path that the instance of a job has now, or had when it was removed."""
+    return network.path_of(job.instance) if job.instance in network.instances else job.path
+
+
 class States:
     """Reads states of one project; it remembers what it has found, so make one for each answer."""
 
@@ -52,7 +57,7 @@ class States:
             if job is None:
                 return "running", "being evaluated"
             words = _JOB_WORDS.get(job.state, f"its job is {job.state}")
-            return "running", f"{words}: {job.why}" if job.why else words
+            return "running", f"{words}: {job.why_blocked}" if job.why_blocked else words
         if instance.in_flight:
             return "running", "called" if instance.function.kind == "controller" else "its job is being described"
         if instance.is_evaluated and instance.key and not is_pending(network, instance):

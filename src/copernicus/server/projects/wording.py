@@ -33,3 +33,11 @@ def shorten(text: str) -> str:
     """Cut a text for a list."""
     text = text.replace("\n", " ")
     return text if len(text) <= TEXT_LIMIT else text[: TEXT_LIMIT - 1] + "…"
+
+
+def ago(seconds: float) -> str:
+    """How long ago something was, roughly: no clock of the reader's is asked."""
+    for size_s, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size_s:
+            return f"{int(seconds // size_s)} {unit} ago"
+    return f"{max(0, int(seconds))} s ago"

@@ -8,7 +8,7 @@ units share one fsync. What may only happen once it is durable stands in `Unit.a
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -53,7 +53,8 @@ class JobRecord(msgspec.Struct, frozen=True):
 
     (project, key) is unique: one job per evaluation. `attempt` is the number of the newest attempt, 0 before the first.
     `bundle` is the serial of the bundle with which the worker came. `is_superseded`: nobody wants it any more, but a
-    worker still has it. A restart gives every lease its whole time again.
+    worker still has it. `extends` is the job whose checkpoint it began with (0: none); `waits_for` such a job that a worker
+    still has. A restart gives every lease its whole time again.
     """
 
     id: int
@@ -75,6 +76,18 @@ class JobRecord(msgspec.Struct, frozen=True):
     program_failures: int = 0
     lost_workers: int = 0
     is_superseded: bool = False
+    extends: int = 0
+    waits_for: int = 0
+
+    @property
+    def why_blocked(self) -> str:
+        """Why it must not be started yet, "" when it may."""
+        return self.why or (f"job {self.waits_for} is being stopped; this one goes on from there" if self.waits_for else "")
+
+    @property
+    def resting_state(self) -> JobState:
+        """The state of a job that may be started, or may not."""
+        return "blocked" if self.why_blocked else "queued"
 
 
 class PutProject(msgspec.Struct, frozen=True):
@@ -162,6 +175,10 @@ class BookStore(Protocol):
         """The project's log records with a sequence number above `after`, in order."""
         ...
 
+    def newest_records(self, project: str, before: int, count: int) -> list[tuple[int, bytes]]:
+        """Up to `count` of the project's log records with a sequence number below `before`, the newest first."""
+        ...
+
     def jobs(self) -> Iterator[JobRecord]:
         """All jobs that are not ended, and of the ended ones those that are still current, in order of id."""
         ...
@@ -195,12 +212,19 @@ class JobBook(Protocol):
         key: str,
         description: JobDescription,
         why_blocked: str,
+        extends: Sequence[str] = (),
     ) -> int:
         """See to it that the job for (project, key) is done, and return its number.
 
-        A new key makes a job. A key whose job was cancelled goes on from its last checkpoint. A job that stands takes
-        over priority and resources. `why_blocked` not empty: it must not be started (state *blocked*).
+        A new key makes a job, which goes on from the checkpoint of the first job of the keys `extends` that has one; of one
+        that a worker has, it waits for the end (state *blocked*). A key whose job was cancelled goes on from its own last
+        checkpoint. A job that stands takes over priority and resources. `why_blocked` not empty: it must not be started
+        (state *blocked*).
         """
+        ...
+
+    def rename(self, unit: Unit, project: str, instance: int, key: str, path: str) -> None:
+        """The instance has another path now; its open job is called so."""
         ...
 
     def block(self, unit: Unit, project: str, key: str, why: str) -> None:

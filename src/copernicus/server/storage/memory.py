@@ -118,6 +118,11 @@ class MemoryBook:
         """See `BookStore.records`."""
         return iter([(seq, data) for seq, data in sorted(self.disk.records.get(project, {}).items()) if seq > after])
 
+    def newest_records(self, project: str, before: int, count: int) -> list[tuple[int, bytes]]:
+        """See `BookStore.newest_records`."""
+        found = self.disk.records.get(project, {})
+        return [(seq, found[seq]) for seq in sorted(found, reverse=True) if seq < before][:count]
+
     def jobs(self) -> Iterator[JobRecord]:
         """See `BookStore.jobs`."""
         return iter([job for _, job in sorted(self.disk.jobs.items())])

@@ -194,10 +194,18 @@ class SqliteBook:
     def records(self, project: str, after: int = 0) -> Iterator[tuple[int, bytes]]:
         """See `BookStore.records`; raise `CorruptData` at a record that is damaged or missing."""
         statement = "SELECT seq, data, checksum FROM records WHERE project = ? AND seq > ? ORDER BY seq"
-        for seq, data, checksum in self._rows(statement, (project, after)):
-            if _checksum(data, project, seq) != checksum:
-                raise self._damaged(f"record {seq} of project {project}")
-            yield seq, data
+        for row in self._rows(statement, (project, after)):
+            yield self._record(project, *row)
+
+    def newest_records(self, project: str, before: int, count: int) -> list[tuple[int, bytes]]:
+        """See `BookStore.newest_records`; raise `CorruptData` at a record that is damaged."""
+        statement = "SELECT seq, data, checksum FROM records WHERE project = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+        return [self._record(project, *row) for row in self._rows(statement, (project, before, count))]
+
+    def _record(self, project: str, seq: int, data: bytes, checksum: bytes) -> tuple[int, bytes]:
+        if _checksum(data, project, seq) != checksum:
+            raise self._damaged(f"record {seq} of project {project}")
+        return seq, data
 
     def jobs(self) -> Iterator[JobRecord]:
         """See `BookStore.jobs`; raise `CorruptData` at a job that is damaged."""

@@ -1,0 +1,64 @@
+"""A project's log read from its end, page by page, so that a long log holds nobody up."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Collection
+
+from copernicus.dataflow.facts import Record, decode_record
+from copernicus.dataflow.network import Network
+from copernicus.server.projects.live import LiveProject
+from copernicus.server.storage.abc import BookStore
+
+PAGE = 500
+MOST_NAMED = 200
+"""Up to so many instances are looked for in the bytes of a record before it is decoded."""
+
+
+class Past:
+    """What was logged of one project."""
+
+    def __init__(self, project: LiveProject, store: BookStore) -> None:
+        self.project, self._store = project, store
+
+    @property
+    def network(self) -> Network:
+        """The project's network as it stands now."""
+        return self.project.network
+
+    async def records(self, after: int, ids: Callable[[], Collection[int] | None]) -> AsyncIterator[Record]:
+        """The records above `after`, the newest first, as they stand when it begins; at least those that name an instance.
+
+        `ids` says which instances are asked for (None: every record is wanted); it may change on the way. Between two
+        pages others have their turn, so that the network may be further afterwards.
+        """
+        page = list(reversed(self.project.young))  # what leaves this list later is on disk by then, and above `before`
+        before = page[-1][0] if page else self.network.seq + 1
+        known, pattern = ids(), None
+        pattern = mentioning(known)
+        while True:
+            for seq, data in page:
+                if seq <= after:
+                    return
+                wanted = ids()
+                if wanted != known:
+                    known, pattern = wanted, mentioning(wanted)
+                if pattern is None or pattern.search(data):
+                    yield decode_record(data)
+            if before <= after + 1:
+                return
+            page = self._store.newest_records(self.project.row.id, before, PAGE)
+            if not page:
+                return
+            before = page[-1][0]
+            if before > after + 1:
+                await asyncio.sleep(0)
+
+
+def mentioning(ids: Collection[int] | None) -> re.Pattern[bytes] | None:
+    """What to look for in the bytes of a record that may hold a fact about one of these instances; None: in all."""
+    if ids is None or len(ids) > MOST_NAMED:
+        return None
+    # A fact is an array that begins with its tag, and those about one instance go on with its id.
+    return re.compile(rb'\["[a-z]+",(?:%s)[,\]]' % "|".join(map(str, sorted(ids))).encode())

@@ -1,0 +1,101 @@
+"""Two people and one project: each sees what the other did, and nobody overwrites the other unawares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from copernicus.client import Client
+from copernicus.config.places import ServerPlaces
+from copernicus.errors import Conflict
+from copernicus.server.access.users import Users
+from copernicus.server.storage.sqlite.access import SqliteAccessStore
+from copernicus.testing.system import PASSWORD, System
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Ada's and bob's server, with a project of both."""
+    with System(tmp_path_factory.mktemp("two")) as system:
+        system.setup()
+        access = SqliteAccessStore(ServerPlaces(system.home / "_default" / "server").access)
+        for name in ("ada", "bob"):
+            Users(access, time.time).add(name, PASSWORD)
+            access.grant(name, "first")
+        access.close()
+        system.start()
+        system.cpcc("start", "first")
+        yield system
+
+
+def terminal(system: System, user: str) -> Callable[..., tuple[int, str]]:
+    """A terminal in which `user` has logged in; it gives exit status and all that was printed."""
+    home = system.folder / f"home-{user}"
+
+    def cpcc(*words: str, text: str = "") -> tuple[int, str]:
+        before = system.environment["CPC_CONF_HOME"]
+        system.environment["CPC_CONF_HOME"] = str(home)
+        try:
+            done = system.cpcc(*words, text=text, is_checked=False)
+        finally:
+            system.environment["CPC_CONF_HOME"] = before
+        return done.returncode, done.stdout + done.stderr
+
+    if not home.exists():
+        home.mkdir(mode=0o700)
+        (home / "server").mkdir(mode=0o700)
+        fingerprint = system.ask("server-info")["fingerprint"]
+        assert cpcc("add-server", "--fingerprint", fingerprint, "127.0.0.1", str(system.client_port))[0] == 0
+        assert cpcc("login", "-stdin", user, text=PASSWORD + "\n")[0] == 0
+        assert cpcc("cd", "first")[0] == 0
+    return cpcc
+
+
+def test_whoever_overwrites_the_other_is_told_once(system: System) -> None:
+    ada, bob, other_terminal = terminal(system, "ada"), terminal(system, "bob"), terminal(system, "ada")
+    assert bob("instance", "math::add", "sum") == (0, "Made sum, an instance of math::add. It is held until: cpcc activate\n")
+    ada("transact")
+    ada("set", "sum:in.a", "1")
+    other_terminal("set", "sum:in.b", "2")
+    bob("set", "sum:in.a", "7")
+    status, said = ada("commit")
+    assert status == 1
+    assert said.startswith("ERROR: Since you made your list, sum:in.a was set to 7.0 by bob ")
+    assert "same commit again" in said
+    assert bob("get", "sum:in.a")[1] == "sum:in.a: 7.0\n"
+    assert other_terminal("commit") == (0, "Committed 2 changes.\n"), "one user, one list, whichever the terminal"
+    assert bob("get", "sum:in.a")[1] == "sum:in.a: 1.0\n"
+    assert ada("commit")[0] == 1, "nothing is open any more"
+
+
+def test_what_others_write_beside_it_is_no_conflict(system: System) -> None:
+    ada, bob = terminal(system, "ada"), terminal(system, "bob")
+    bob("instance", "math::add", "beside")
+    ada("transact")
+    ada("set", "beside:in.a", "1")
+    bob("set", "beside:in.b", "7")
+    assert ada("commit") == (0, "Committed 1 change.\n")
+
+
+def test_a_transaction_in_python_is_told_as_well(system: System, tmp_path: Path) -> None:
+    bob = terminal(system, "bob")
+    bob("instance", "math::add", "script")
+    with Client.connect(system.home / "client.cnx") as client:
+        project = client.project("first")
+        begun = []
+
+        def commit() -> None:
+            with project.transaction() as change:
+                begun.append(change)
+                change.set("script:in.a", 3.0)
+                bob("set", "script:in.a", "8")
+
+        with pytest.raises(Conflict, match=r"script:in\.a was set to 8\.0 by bob"):
+            commit()
+        assert project.get("script:in.a") == 8.0
+        reply = begun[0].commit()
+        assert reply is not None
+        assert project.get("script:in.a") == 3.0
