@@ -62,6 +62,14 @@ PATHS = [
     ("cpcc rename '' other", "is empty"),
     ("cpcc rename a 'x y'", "cannot be a name"),
     ("cpcc disconnect b:in.ratio", "Nothing is connected"),
+    ("cpcc save nope", "There is no project 'nope'"),
+    ("cpcc save first file", "file exists"),
+    ("cpcc save first nowhere/x.tar.gz", "cannot be written"),
+    ("cpcc load nowhere x", "There is no file"),
+    ("cpcc load folder x", "is a folder"),
+    ("cpcc load file first", "already a project 'first'"),
+    ("cpcc load file ../x", "cannot be a project's name"),
+    ("cpcc load file y", "not a whole archive"),
 ]
 TYPES = [
     ("cpcc set a:in.count text", "'text' is not a whole number"),

@@ -109,6 +109,25 @@ class BlobFolder:
                     path.unlink(missing_ok=True)
         return FileRef(blob, size, name)
 
+    def put_stream(self, blob: str, chunks: Iterable[bytes]) -> int:
+        """Store what `chunks` bring as `blob`, and return its size; raise `CorruptData` when its hash is another, `NoSpace`."""
+        temporary, hasher = self._temporary(1), Hasher()
+        try:
+            with disk_errors("a file"), open(temporary, "xb", buffering=0) as file:
+                for chunk in chunks:
+                    hasher.update(chunk)
+                    self._room_for(len(chunk))
+                    write_all(file.fileno(), chunk)
+                if hasher.hexdigest() != checked_blob(blob):
+                    raise CorruptData(f"What came as blob {blob} hashes to {hasher.hexdigest()}.")
+                if not self.has(blob):
+                    self._settle(file.fileno())
+            if not self.has(blob):
+                self.commit(temporary, blob)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return hasher.count
+
     def upload(self, blob: str, size: int, offset: int) -> Upload:
         """Go on with a blob of `size` bytes from `offset`, which must equal `received(blob)`; raise `WrongOffset` if not.
 

@@ -42,6 +42,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention_days        how long files that nothing refers to are kept
     disk_reserve_bytes    refuse new data when less than this would stay free
     blob_limit_bytes      largest single file
+    archive_limit_bytes   most that an archive of a project may unpack to
     message_limit_bytes   largest message
     memory_limit_bytes    refuse new data when the server itself uses more
     """
@@ -61,6 +62,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0
     disk_reserve_bytes: Bytes = 256 * 1024**2
     blob_limit_bytes: Bytes = 0
+    archive_limit_bytes: Bytes = 0
     message_limit_bytes: Bytes = 64 * 1024**2
     memory_limit_bytes: Bytes = 0
 

@@ -141,6 +141,16 @@ def refuse_connected(tx: Transaction, place: Place) -> None:
 
 def connect(tx: Transaction, source: Place, destination: Place) -> None:
     """Make `destination` a view of `source`; refuse what does not fit, overlaps, or closes a circle without a controller."""
+    links = tx.network.instances[destination.instance].links
+    if links.get(destination.side, {}).get(destination.path) == source:
+        return
+    check_connection(tx, source, destination)
+    tx.will_change(destination)
+    tx.do(f.Connected(*destination, *source))
+
+
+def check_connection(tx: Transaction, source: Place, destination: Place) -> None:
+    """Raise `WrongType`, `TooLarge` or `Refused` for a connection that cannot be."""
     offered, wanted = type_of(tx, source), type_of(tx, destination)
     misfit = fits(offered, wanted)
     if misfit:
@@ -149,13 +159,8 @@ def connect(tx: Transaction, source: Place, destination: Place) -> None:
         )
     if any(isinstance(member, int) and member > INDEX_LIMIT for member in destination.path):
         raise TooLarge(f"{place_text(tx, destination)}: an array has at most {INDEX_LIMIT} elements.")
-    links = tx.network.instances[destination.instance].links
-    if links.get(destination.side, {}).get(destination.path) == source:
-        return
     refuse_connected(tx, destination)
     _refuse_circle(tx, source, destination)
-    tx.will_change(destination)
-    tx.do(f.Connected(*destination, *source))
 
 
 def _refuse_circle(tx: Transaction, source: Place, destination: Place) -> None:

@@ -10,6 +10,7 @@ from blake3 import blake3
 from copernicus.dataflow import facts as f
 from copernicus.dataflow.calls import ControllerAnswer
 from copernicus.dataflow.controlling import call_ended
+from copernicus.dataflow.discarding import discard, hold_all, purge
 from copernicus.dataflow.edits import apply_edit
 from copernicus.dataflow.evaluating import described, file_result
 from copernicus.dataflow.instances import ORIGIN
@@ -78,7 +79,32 @@ class Resumed(msgspec.Struct, frozen=True):
     """The network was read from its log: whatever is to be done now follows from what stands there."""
 
 
-Event = EditsRequested | JobDescribed | PureEvaluated | CallEnded | JobEnded | Resumed
+class ResultsDeleted(msgspec.Struct, frozen=True):
+    """Files of finished evaluations are about to be deleted, to make room."""
+
+    keys: tuple[str, ...]
+
+
+class PurgeRequested(msgspec.Struct, frozen=True):
+    """A user gives up the files of earlier versions at a place (all inputs and outputs of an instance), for good."""
+
+    place: Place | None
+    instance: int
+    actor: str
+
+
+class ProjectLoaded(msgspec.Struct, frozen=True):
+    """The log was read from an archive of `origin`; `jobs` has the numbers that its jobs get here."""
+
+    origin: str
+    jobs: tuple[tuple[int, int], ...]
+    actor: str
+
+
+Event = (
+    EditsRequested | JobDescribed | PureEvaluated | CallEnded | JobEnded | Resumed | ResultsDeleted | PurgeRequested
+    | ProjectLoaded
+)  # fmt: skip
 
 
 class Outcome(msgspec.Struct):
@@ -122,6 +148,13 @@ def step(network: Network, catalog: Catalog, event: Event, now: float) -> Outcom
                 refused = file_result(tx, event.key, event.outputs, event.error, origin)
             case Resumed():
                 resume(tx)
+            case ResultsDeleted():
+                discard(tx, event.keys)
+            case PurgeRequested():
+                purge(tx, event.instance, event.place)
+            case ProjectLoaded():
+                tx.do(f.Loaded(event.origin, event.jobs))
+                hold_all(tx)
         settle(tx)
     except BaseException:
         network.roll_back(0)
@@ -150,7 +183,7 @@ def _close(tx: Transaction, event: Event, told: list[str], refused: str) -> Outc
     network = tx.network
     if not tx.facts:
         return Outcome(None, None, tx.effects, told, refused)
-    actor = event.actor if isinstance(event, EditsRequested) else "server"
+    actor: str = getattr(event, "actor", "server")
     record = f.Record(tx.seq, tx.now, actor, type(event).__name__, network.head, tuple(tx.facts))
     data = f.encode_record(record)
     network.seq, network.head = tx.seq, hash_record(data)

@@ -125,8 +125,8 @@ def take(
     evaluation = network.evaluations[key]
     if old and old != key:
         supersede(tx, network.evaluations[old])
-    if evaluation.state == "failed" and old != key and len(evaluation.wanted) == 1:
-        # A failure is no result to come back to.
+    if evaluation.state == "gone" or (evaluation.state == "failed" and old != key and len(evaluation.wanted) == 1):
+        # A failure is no result to come back to, nor is one whose content was deleted.
         reopen(tx, evaluation)
     if evaluation.state == "done":
         stand(tx, instance)
@@ -135,7 +135,10 @@ def take(
 
 
 def reopen(tx: Transaction, evaluation: Evaluation) -> None:
-    """Give a failed evaluation a fresh start; what a pure function is asked is found by whoever wants it."""
+    """Give an evaluation that failed, or whose result is gone, a fresh start.
+
+    What a pure function is asked is found by whoever wants it.
+    """
     tx.do(f.Reopened(evaluation.key))
     tx.recheck(evaluation.wanted)
     if evaluation.function.kind == "command":

@@ -223,10 +223,35 @@ class Ended(_Fact, frozen=True, tag="ended"):
     error: str = ""
 
 
+class Discarded(_Fact, frozen=True, tag="gone"):
+    """The content of a finished evaluation's results was deleted: when its key returns, it is evaluated again."""
+
+    key: str
+
+
+class Purged(_Fact, frozen=True, tag="purge"):
+    """A user gave up the files that stood at or below a place until record `seq`; what stands there since is kept."""
+
+    id: int
+    side: str
+    path: tuple[Member, ...]
+    seq: int
+
+
+class Loaded(_Fact, frozen=True, tag="load"):
+    """The project came out of an archive: the records before are those of `origin`, and their jobs have new numbers here.
+
+    A job that is not in `jobs` (old number, new number) has no record here.
+    """
+
+    origin: str
+    jobs: tuple[tuple[int, int], ...] = ()
+
+
 Fact = (
     Imported | Declared | Made | Removed | Renamed | Connected | Disconnected | Wrote | Shortened | Widened | Held
     | HeldByController | Begun | Took | Left | Renewed | Filed | Stood | Reopened | Struck | Seen | Reset | ErrorSet
-    | ErrorCleared | Noted | Ended
+    | ErrorCleared | Noted | Ended | Discarded | Purged | Loaded
 )  # fmt: skip
 
 

@@ -104,7 +104,10 @@ ORIGIN = ("core_s", "job", "attempt", "worker", "version", "hostname", "site", "
 
 
 class Evaluation:
-    """What an evaluated instance does for one key. `state` is "open", "done" or "failed"."""
+    """What an evaluated instance does for one key.
+
+    `state` is "open", "done", "failed" or "gone" (it was done, and the content of its results was deleted).
+    """
 
     __slots__ = (
         "attempt", "core_s", "course", "error", "filed", "function", "gpu_s", "hostname", "instance", "job", "key", "outputs",

@@ -12,12 +12,12 @@ from typing import Any
 from copernicus.dataflow import facts as f
 from copernicus.dataflow import tree
 from copernicus.dataflow.instances import ORIGIN, ROOT, Evaluation, Instance, Place
+from copernicus.dataflow.journal import Journal
 from copernicus.dataflow.paths import Member
 from copernicus.errors import CorruptData
 from copernicus.model.functions import FunctionSchema
 from copernicus.model.types import Type
 
-Undo = Callable[[], None]
 __all__ = ["ROOT", "Evaluation", "Instance", "Network", "Place"]
 
 _PROJECT = FunctionSchema("project", "network")
@@ -25,7 +25,7 @@ _AT_THE_END = -1
 """Stands for elements that came or went at the end of an array, where those that stay are not concerned."""
 
 
-class Network:
+class Network(Journal):
     """One project's network. `seq` is the number of the last record, `head` its hash."""
 
     def __init__(self) -> None:
@@ -37,7 +37,9 @@ class Network:
         self.strikes: dict[str, int] = {}
         self.courses: dict[str, dict[int, list[str]]] = {}
         """Of each course, and each instance, the keys that it has had, unless one of them was struck since."""
-        self.journal: list[Undo] | None = None
+        self.moves: dict[int, dict[int, int]] = {}
+        """For each record by which the project came out of an archive: which job of before has which number since."""
+        self.journal = None
         self.depths: dict[int | str, int] = {}
         """How long the cascade is that led to each question under way (by instance, or key); derived."""
         self._at, self._time = 0, 0.0
@@ -73,6 +75,13 @@ class Network:
         members = schema.inputs if side == "in" else schema.outputs if side == "out" else schema.state
         return {field.name: field.kind for field in members}
 
+    def job_now(self, job: int | None, seq: int) -> int | None:
+        """The number here of a job that record `seq` names, None when it has no record here."""
+        for at, numbers in self.moves.items():
+            if at > seq and job is not None:
+                job = numbers.get(job)
+        return job
+
     # --- the one mutator -----------------------------------------------------------------------------------------
 
     def do(self, fact: f.Fact, seq: int, time: float) -> None:
@@ -107,31 +116,6 @@ class Network:
             instance.children.clear()
             instance.children.update(children)
         self._unordered = {}
-
-    def _undo(self, *actions: Undo) -> None:
-        if self.journal is not None:
-            self.journal.extend(actions)
-
-    def _assign(self, target: Any, name: str, value: Any) -> None:
-        before = getattr(target, name)
-        if self.journal is not None:
-            self.journal.append(lambda: setattr(target, name, before))
-        setattr(target, name, value)
-
-    def _put(self, mapping: dict[Any, Any], key: Any, value: Any) -> None:
-        if self.journal is not None:
-            if key in mapping:
-                before = mapping[key]
-                self.journal.append(lambda: mapping.__setitem__(key, before))
-            else:
-                self.journal.append(lambda: mapping.pop(key))
-        mapping[key] = value
-
-    def _drop(self, mapping: dict[Any, Any], key: Any) -> Any:
-        before = mapping.pop(key)
-        if self.journal is not None:
-            self.journal.append(lambda: mapping.__setitem__(key, before))
-        return before
 
     def _stamp(self, instance: Instance, side: str, path: tuple[Member, ...]) -> None:
         """Remember when a field changed; of an array that is changed element by element, when each of them did."""
@@ -361,6 +345,20 @@ class Network:
         if fact.warning is not None:
             self._assign(instance, "warning", fact.warning)
 
+    def _discarded(self, fact: f.Discarded) -> None:
+        self._assign(self.evaluations[fact.key], "state", "gone")
+        self._assign(self.evaluations[fact.key], "outputs", {})
+
+    def _purged(self, fact: f.Purged) -> None:
+        """What is given up are earlier versions, which are not held here."""
+
+    def _loaded(self, fact: f.Loaded) -> None:
+        numbers = dict(fact.jobs)
+        for evaluation in self.evaluations.values():
+            if evaluation.job is not None:
+                self._assign(evaluation, "job", numbers.get(evaluation.job))
+        self._put(self.moves, self._at, numbers)
+
     def _ended(self, fact: f.Ended) -> None:
         instance = self.instances[fact.id]
         self._assign(instance, "ended", self._at)
@@ -378,4 +376,5 @@ _DO: dict[type[Any], Callable[[Network, Any], None]] = {
     f.Left: Network._left, f.Renewed: Network._renewed, f.Filed: Network._filed, f.Stood: Network._stood,
     f.Reopened: Network._reopened, f.Struck: Network._struck, f.Seen: Network._seen, f.Reset: Network._reset,
     f.ErrorSet: Network._error_set, f.ErrorCleared: Network._error_cleared, f.Noted: Network._noted, f.Ended: Network._ended,
+    f.Discarded: Network._discarded, f.Purged: Network._purged, f.Loaded: Network._loaded,
 }  # fmt: skip

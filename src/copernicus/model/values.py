@@ -8,6 +8,7 @@ A value is an int, float, bool, string, a file (by content hash), a list or a re
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -45,3 +46,20 @@ def to_json(value: Value) -> Any:
     if isinstance(value, dict):
         return {name: to_json(item) for name, item in value.items()}
     return value
+
+
+def files_in(value: Any) -> Iterator[FileRef]:
+    """The files in a value, in plain JSON data, or in a struct's builtins; at any depth."""
+    stack = [value]
+    while stack:
+        one = stack.pop()
+        if isinstance(one, FileRef):
+            yield one
+        elif isinstance(one, dict):
+            blob, size = one.get("blob"), one.get("size")
+            if isinstance(blob, str) and isinstance(size, int):
+                yield FileRef(blob, size, str(one.get("name", "file")))
+            else:
+                stack.extend(reversed(one.values()))
+        elif isinstance(one, list | tuple):
+            stack.extend(reversed(one))

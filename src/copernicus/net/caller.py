@@ -75,6 +75,9 @@ class Caller:
     def call(self, request: m.RemoveProjectRequest, timeout_s: float | None = None) -> m.Done: ...
 
     @overload
+    def call(self, request: m.LoadRequest, timeout_s: float | None = None) -> m.LoadReply: ...
+
+    @overload
     def call(self, request: m.ApplyRequest, timeout_s: float | None = None) -> m.ApplyReply: ...
 
     @overload

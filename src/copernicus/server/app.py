@@ -25,6 +25,7 @@ from copernicus.server.dispatch.dispatch import Dispatch
 from copernicus.server.http.calls import About, Rooms
 from copernicus.server.http.files import Files
 from copernicus.server.http.server import HttpServer
+from copernicus.server.projects.archives.service import Archives
 from copernicus.server.projects.pool import Pool
 from copernicus.server.projects.service import Projects
 from copernicus.server.storage.abc import ProjectRow, Unit
@@ -89,6 +90,7 @@ class Server:
         await self._projects.open()
         await self._store.submit(Unit())
         self._refusal = None
+        closing.callback(self._archives.close)
         closing.push_async_callback(self._http.close)
         closing.callback(self._dispatch.close)
         closing.callback(self._projects.answer_waiting)
@@ -125,14 +127,20 @@ class Server:
         self._dispatch.when_broken = self._recover_from
         self._store.when_refused(self._recover_from)
         self._files = Files(blobs, settings.blob_limit_bytes)
+        about = self._about()
+        self._archives = Archives(
+            home=self._projects, store=self._store, jobs=self._dispatch.jobs, blobs=blobs, clock=time.time,
+            server=about.fingerprint, hostname=about.hostname, limit_bytes=settings.archive_limit_bytes,
+        )  # fmt: skip
         rooms = Rooms(
             store=self._store,
             access=self._access,
             door=Door(self._access),
             projects=self._projects,
+            archives=self._archives,
             dispatch=self._dispatch,
             files=self._files,
-            about=self._about(),
+            about=about,
             refusal=lambda: self._refusal,
         )
         self._http = HttpServer(rooms, settings.message_limit_bytes)

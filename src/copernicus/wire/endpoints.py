@@ -6,6 +6,11 @@ Every message is `POST /v1/<name>` with a JSON body. Blobs are beside the table,
     PATCH /v1/blobs/{hash}?size=S       append to an upload; header `Upload-Offset: N` must equal the bytes received so
                                         far (409 with the true `Upload-Offset` otherwise); 204 with the new
                                         `Upload-Offset`; the blob appears when all S bytes are there and hash to {hash}
+
+So is the archive of a project, which is made while it is sent:
+
+    GET   /v1/archives/{project}        for members; with `?all=1` also what nothing refers to any more. A body that ends
+                                        without its last chunk is no archive
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from copernicus.wire import messages as m
 PROTOCOL = 1
 PREFIX = "/v1/"
 BLOBS = "/v1/blobs/"
+ARCHIVES = "/v1/archives/"
 
 
 class Policy(Enum):
@@ -54,6 +60,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("projects", m.ProjectsRequest, m.ProjectsReply, Policy.USER),
     Endpoint("project/start", m.StartProjectRequest, m.Done, Policy.USER),
     Endpoint("project/remove", m.RemoveProjectRequest, m.Done, Policy.MEMBER),
+    Endpoint("project/load", m.LoadRequest, m.LoadReply, Policy.USER),
     Endpoint("project/apply", m.ApplyRequest, m.ApplyReply, Policy.MEMBER),
     Endpoint("project/upload", m.UploadWorkflowRequest, m.UploadWorkflowReply, Policy.MEMBER),
     Endpoint("project/export", m.ExportWorkflowRequest, m.ExportWorkflowReply, Policy.MEMBER),

@@ -7,6 +7,8 @@ from typing import Any
 from copernicus.model.edits import Edit
 from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.model.jobs import JobState, WorkerOffer
+from copernicus.wire.archive_messages import LoadReply as LoadReply
+from copernicus.wire.archive_messages import LoadRequest as LoadRequest
 from copernicus.wire.looking_messages import (
     ChangesReply as ChangesReply,
 )

@@ -30,13 +30,21 @@ GROUPS: dict[str, tuple[Row, ...]] = {
         ("server-info", "Show who the server is, and who you are to it."),
         ("version", "Show the versions of cpcc and of the server."),
     ),
-    "Projects": _rows(
-        "projects",
-        ("projects", "List the projects."),
-        ("start", "Make a project, and choose it."),
-        ("rm", "Remove a project, with all that is in it."),
-        ("cd", "Choose the project that commands are about."),
-        ("pwd", "Show the current project."),
+    "Projects": (
+        *_rows(
+            "projects",
+            ("projects", "List the projects."),
+            ("start", "Make a project, and choose it."),
+            ("rm", "Remove a project, with all that is in it."),
+            ("cd", "Choose the project that commands are about."),
+            ("pwd", "Show the current project."),
+        ),
+        *_rows(
+            "archives",
+            ("save", "Save a project as an archive."),
+            ("load", "Make a project of an archive."),
+            ("save-state", "Say that the state is always saved."),
+        ),
     ),
     "Look": _rows(
         "look",

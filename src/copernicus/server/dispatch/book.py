@@ -21,6 +21,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     project: str
     key: str
     state: JobState
+    has_checkpoint: bool = False
 
 
 class Jobs:
@@ -89,6 +90,10 @@ class Jobs:
                 if found is not None:
                     yield found
 
+    def with_checkpoint(self, project: str) -> list[int]:
+        """The ended jobs of a project that have a checkpoint."""
+        return [number for number, line in self._ended.items() if line.has_checkpoint and line.project == project]
+
     def counts(self, project: str) -> dict[str, int]:
         """How many jobs of a project are in which state."""
         return {state: count for state, count in self._counts.get(project, {}).items() if count}
@@ -139,7 +144,7 @@ class Jobs:
         if job.state not in OPEN_STATES:
             self._open.pop(job.id, None)
             self._settling[job.id] = job
-            self._ended[job.id] = Line(job.project, job.key, job.state)
+            self._ended[job.id] = Line(job.project, job.key, job.state, bool(job.checkpoint))
             return
         self._open[job.id] = job
         if job.state == "leased":
@@ -243,8 +248,23 @@ class Jobs:
     def clear(self, unit: Unit, project: str, key: str) -> None:
         """See `JobBook.clear`."""
         job = self.find(project, key)
-        if job is not None and job.state == "failed":
+        if job is not None and job.state in ("failed", "done"):
             self.put(unit, replace(job, state="queued", why="", program_failures=0, lost_workers=0))
+
+    def numbers(self, project: str) -> list[int]:
+        """See `JobBook.numbers`."""
+        return list(self._by_key.get(project, {}).values())
+
+    def reserve(self, count: int) -> int:
+        """See `JobBook.reserve`."""
+        self._last += count
+        return self._last - count + 1
+
+    def adopt(self, unit: Unit, jobs: Iterable[JobRecord]) -> None:
+        """See `JobBook.adopt`."""
+        for job in jobs:
+            self._by_key.setdefault(job.project, {})[job.key] = job.id
+            self.put(unit, job)
 
     def forget(self, unit: Unit, project: str) -> None:
         """See `JobBook.forget`. The rows go with `DropProject`; workers are told to stop when they next report a beat."""

@@ -11,6 +11,7 @@ from copernicus.server.access.door import Door
 from copernicus.server.access.identity import Identity
 from copernicus.server.dispatch.dispatch import Dispatch
 from copernicus.server.http.files import Files
+from copernicus.server.projects.archives.service import Archives
 from copernicus.server.projects.service import Projects
 from copernicus.server.storage.abc import AccessStore, BookStore
 from copernicus.wire import messages as m
@@ -55,6 +56,7 @@ class Rooms:
     access: AccessStore
     door: Door
     projects: Projects
+    archives: Archives
     dispatch: Dispatch
     files: Files
     about: About

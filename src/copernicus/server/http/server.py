@@ -7,18 +7,19 @@ import errno
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
 
 from aiohttp import web
 
 from copernicus.errors import CopernicusError, NotAuthenticated, SettingsError, TooLarge, Unavailable, UnknownPath, UsageError
 from copernicus.net.tls import serial_of
 from copernicus.server.access.identity import Identity, authorise
-from copernicus.server.http import blobs
+from copernicus.server.http import archives, blobs
 from copernicus.server.http.calls import Call, Rooms
 from copernicus.server.http.failures import failure, fault
 from copernicus.server.http.routing import all_handlers, build_routes
 from copernicus.wire.codec import encode
-from copernicus.wire.endpoints import BLOBS, PROTOCOL, Policy
+from copernicus.wire.endpoints import ARCHIVES, BLOBS, PROTOCOL, Policy
 
 KEEP_ALIVE_S = 300.0
 HANDSHAKE_S = 15.0
@@ -84,6 +85,10 @@ class HttpServer:
             raise Unavailable("The server has too many connections.", "Try again later.")
         _check_protocol(request)
         identity = await self._identify(request, is_secure_port=is_secure_port)
+        if path.startswith(ARCHIVES) and request.method == "GET":
+            project = unquote(path.removeprefix(ARCHIVES))
+            authorise(Policy.MEMBER, identity, project)
+            return await archives.get(self._rooms, request, identity, project)
         if path.startswith(BLOBS):
             return await self._blob(request, identity, path.removeprefix(BLOBS))
         route = self._routes.get(path)

@@ -61,8 +61,14 @@ class Chronicle:
                 return m.LogEntry(record.time, f"{where} {word} by {record.actor}")
             case f.Filed() if fact.key in keys:
                 where = name(self._network.evaluations[fact.key].instance)
-                by = f" (job {fact.job}, attempt {fact.attempt}, {fact.core_s:.1f} core-s)" if fact.job else ""
+                job = self._network.job_now(fact.job, record.seq)
+                number = f"job {job}" if job else "a job elsewhere"
+                by = f" ({number}, attempt {fact.attempt}, {fact.core_s:.1f} core-s)" if fact.job else ""
                 return m.LogEntry(record.time, f"{where} {'failed' if fact.outputs is None else 'done'}{by}", fact.error)
+            case f.Discarded() if fact.key in keys:
+                return m.LogEntry(record.time, f"{name(self._network.evaluations[fact.key].instance)}: a result is gone")
+            case f.Loaded():
+                return m.LogEntry(record.time, f"loaded by {record.actor} from an archive of {fact.origin}")
             case f.ErrorSet() if fact.id in ids:
                 return m.LogEntry(record.time, f"{name(fact.id)} in error", fact.error)
             case f.Noted() if fact.id in ids and fact.warning:

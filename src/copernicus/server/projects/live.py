@@ -32,7 +32,7 @@ def all_that_is_read_stays() -> Iterator[None]:
 
 
 class LiveProject:
-    """A project in memory. `close` makes it deaf to answers that are still under way."""
+    """A project in memory, read from the log unless `network` is given. `close` makes it deaf to answers still under way."""
 
     def __init__(
         self,
@@ -42,6 +42,7 @@ class LiveProject:
         jobs: Jobs,
         code: ModuleCode,
         clock: Callable[[], float],
+        network: Network | None = None,
     ) -> None:
         self.row, self.catalog = row, catalog
         self._store, self._jobs, self._code, self._clock = store, jobs, code, clock
@@ -50,7 +51,7 @@ class LiveProject:
         self.changes = Changes()
         self.young: deque[tuple[int, bytes]] = deque()
         """Records that may not be on disk yet, the oldest first."""
-        self.network = self._read()
+        self.network = network or self._read()
 
     def _read(self) -> Network:
         network = Network()

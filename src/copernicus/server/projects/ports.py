@@ -17,6 +17,14 @@ class Jobs(JobBook, Protocol):
         """One job, ended or not."""
         ...
 
+    def get(self, job: int) -> JobRecord | None:
+        """One job that has not ended, or None."""
+        ...
+
+    def with_checkpoint(self, project: str) -> list[int]:
+        """The numbers of the ended jobs of a project that have a checkpoint."""
+        ...
+
     def counts(self, project: str) -> dict[str, int]:
         """How many jobs of a project are in each state."""
         ...

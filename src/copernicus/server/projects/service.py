@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 from copernicus.blobs.folder import BlobFolder
 from copernicus.dataflow import engine, transaction
+from copernicus.dataflow.network import Network
 from copernicus.errors import CopernicusError, Refused, UsageError
 from copernicus.model.edits import DeclareFunction, Edit, SetFile, SetValue
-from copernicus.model.values import FileRef
+from copernicus.model.values import FileRef, files_in
 from copernicus.server.access.identity import unknown_project
 from copernicus.server.projects.conflicts import refuse_conflicts
 from copernicus.server.projects.enquiries import Enquiries
@@ -76,8 +77,8 @@ class Projects:
             for project in self._live.values():
                 project.resume()
 
-    def _add(self, row: ProjectRow) -> LiveProject:
-        project = LiveProject(row, self._catalog, self._store, self._jobs, self._code, self._clock)
+    def _add(self, row: ProjectRow, network: Network | None = None) -> LiveProject:
+        project = LiveProject(row, self._catalog, self._store, self._jobs, self._code, self._clock, network)
         self._live[row.name] = self._by_id[row.id] = project
         return project
 
@@ -103,6 +104,30 @@ class Projects:
         live = self._by_id.get(project)
         return live.row.name if live else project
 
+    @property
+    def catalog(self) -> transaction.Catalog:
+        """The modules that are installed."""
+        return self._catalog
+
+    def find(self, name: str) -> LiveProject:
+        """The project with this name; raise `UnknownPath`."""
+        return self._find(name)
+
+    def live(self) -> list[LiveProject]:
+        """All projects."""
+        return list(self._live.values())
+
+    def check_new_name(self, name: str) -> None:
+        """Raise `UsageError` or `Refused` when no project can be made under this name."""
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"{name!r} cannot be a project's name.", "Use letters, digits, '_', '-' and '.', at most 100.")
+        if name in self._live:
+            raise Refused(f"There is already a project {name!r}.", "Choose another name.")
+
+    def take_in(self, row: ProjectRow, network: Network) -> None:
+        """Let a project live that was written down with this network."""
+        self._add(row, network).resume()
+
     def _find(self, name: str) -> LiveProject:
         project = self._live.get(name)
         if project is None:
@@ -115,10 +140,7 @@ class Projects:
         if known is not None:
             await self._store.submit(Unit())
             return known
-        if not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} cannot be a project's name.", "Use letters, digits, '_', '-' and '.', at most 100.")
-        if name in self._live:
-            raise Refused(f"There is already a project {name!r}.", "Choose another name.")
+        self.check_new_name(name)
         row = ProjectRow(secrets.token_hex(8), name, self._clock())
         unit, reply = Unit(), m.Done(f"Project {name} started.")
         unit.add(PutProject(row))
@@ -243,17 +265,7 @@ def _files(edits: list[Edit]) -> Iterator[FileRef]:
         if isinstance(edit, SetFile):
             yield edit.file
         elif isinstance(edit, SetValue):
-            yield from _files_in(edit.value)
+            yield from files_in(edit.value)
         elif isinstance(edit, DeclareFunction):
-            yield from _files_in([one.default for one in edit.schema.inputs])
-            yield from _files_in([one.values for one in edit.schema.instances])
-
-
-def _files_in(value: Any) -> Iterator[FileRef]:
-    if isinstance(value, FileRef):
-        yield value
-    elif isinstance(value, dict) and isinstance(value.get("blob"), str) and isinstance(value.get("size"), int):
-        yield FileRef(value["blob"], value["size"], str(value.get("name", "file")))
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _files_in(item)
+            yield from files_in([one.default for one in edit.schema.inputs])
+            yield from files_in([one.values for one in edit.schema.instances])

@@ -8,7 +8,7 @@ units share one fsync. What may only happen once it is durable stands in `Unit.a
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -239,7 +239,8 @@ class JobBook(Protocol):
         ...
 
     def clear(self, unit: Unit, project: str, key: str) -> None:
-        """A failed job gets a fresh budget of attempts and is queued again, from its last checkpoint."""
+        """A failed job, or one whose results were deleted, gets a fresh budget of attempts and is queued again, from its
+        last checkpoint."""
         ...
 
     def forget(self, unit: Unit, project: str) -> None:
@@ -248,6 +249,18 @@ class JobBook(Protocol):
 
     def find(self, project: str, key: str) -> JobRecord | None:
         """The job for a key, or None."""
+        ...
+
+    def numbers(self, project: str) -> list[int]:
+        """The numbers of all jobs of a project."""
+        ...
+
+    def reserve(self, count: int) -> int:
+        """Return the first of `count` numbers that no job has or will get otherwise."""
+        ...
+
+    def adopt(self, unit: Unit, jobs: Iterable[JobRecord]) -> None:
+        """Take in jobs that come with their project from elsewhere, under numbers that were reserved; none is leased."""
         ...
 
 

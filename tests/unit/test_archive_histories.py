@@ -1,0 +1,124 @@
+"""Random histories as they come out of an archive: what was, with new numbers for jobs, and everything held."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from tests.unit.comparison import state
+from tests.unit.test_engine_machine import Machine
+from tests.unit.witness import Witness
+
+from copernicus.dataflow import engine
+from copernicus.dataflow import facts as f
+from copernicus.dataflow.checking import CheckedFold
+from copernicus.dataflow.instances import ROOT
+from copernicus.model.jobs import JobDescription
+from copernicus.server.projects.archives.loading import count_jobs, prepare
+from copernicus.server.projects.archives.manifest import Header, Manifest
+from copernicus.server.projects.archives.reading import Contents
+from copernicus.server.storage.abc import AppendRecord, AttemptRow, JobRecord, ProjectRow
+
+HISTORIES, STEPS = 60, 30
+FIRST = 5000
+MOVED = {"is_held", "since"}
+
+
+def contents_of(witness: Witness) -> Contents:
+    """What an archive of this history would hold, jobs with attempts in every state."""
+    fold, descriptions = CheckedFold(), dict[str, tuple[int, JobDescription]]()
+    for data in witness.log:
+        for fact in fold.fold(data).facts:
+            if isinstance(fact, f.Begun) and fact.description is not None:
+                descriptions[fact.key] = fact.id, fact.description
+    network = fold.end()
+    descriptions = {key: one for key, one in descriptions.items() if network.evaluations[key].state == "open"}
+    jobs = []
+    for number, (key, job) in enumerate(witness.jobs.items(), 1):
+        instance, description = descriptions.get(key, (1, JobDescription("t")))
+        is_leased = job["state"] == "leased"
+        rows = (AttemptRow(1, "w", ended_at=None if is_leased else 1.0),) if is_leased or job["state"] == "done" else ()
+        jobs.append(JobRecord(
+            number, "there", instance, "x", key, description, job["state"], 0.0, attempt=len(rows),
+            worker="w" if is_leased else "", attempts=rows,
+        ))  # fmt: skip
+    header = Header(1, "first", 9.0, "f", "ada@there", "1", network.seq, network.head)
+    return Contents(header, Manifest((), 0, 0, ""), network, list(witness.log), jobs[::2], descriptions)
+
+
+def compare(witness: Witness) -> None:
+    """Load the history, and compare."""
+    before = state(witness.network)
+    contents = contents_of(witness)
+    assert state(contents.network) == before, "the checked fold makes another network"
+    numbers = {job.id: job.key for job in contents.jobs}
+    made = prepare(contents, ProjectRow("here", "second", 0.0), FIRST, witness.catalog, "eve", 1.0)
+    after = state(made.network)
+    read = Witness().network
+    for change in made.unit.changes:
+        if isinstance(change, AppendRecord):
+            engine.fold(read, change.data)
+    assert state(read) == after, "what was written down is not what is there"
+    for id, one in before["instances"].items():
+        loaded = after["instances"][id]
+        assert {name: value for name, value in one.items() if name not in MOVED} == {
+            name: value for name, value in loaded.items() if name not in MOVED
+        }
+        assert loaded["is_held"] == ((one["parent"] == ROOT and id != ROOT) or one["is_held"])
+    for key, one in before["evaluations"].items():
+        loaded = after["evaluations"][key]
+        assert {name: one[name] for name in one if name != "job"} == {name: loaded[name] for name in one if name != "job"}
+    _compare_jobs(made.jobs, made.network.evaluations, numbers)
+    # It goes on by itself once it is let: nothing that was worked out is asked for again.
+    made.network.journal = None
+    engine.step(made.network, witness.catalog, engine.Resumed(), 2.0)
+
+
+def _compare_jobs(jobs: list[JobRecord], evaluations: Any, numbers: dict[int, str]) -> None:
+    by_key = {job.key: job for job in jobs}
+    assert len(by_key) == len(jobs)
+    assert len({job.id for job in jobs}) == len(jobs)
+    assert all(job.id >= FIRST for job in jobs)
+    assert set(numbers.values()) <= by_key.keys()
+    for key, evaluation in evaluations.items():
+        job = by_key.get(key)
+        if evaluation.state == "open" and evaluation.function.kind == "command":
+            assert job is not None, "a job was lost on the way"
+            assert job.state == ("blocked" if evaluation.wanted else "cancelled")
+        elif job is not None:
+            assert job.state == evaluation.state
+    for job in jobs:
+        assert not job.worker
+        assert all(row.ended_at is not None for row in job.attempts)
+
+
+class Archived(Machine):
+    """The machine of random histories; each ends in an archive."""
+
+    loads = 0
+
+    def teardown(self) -> None:
+        if self.witness.is_sound and self.witness.log:
+            compare(self.witness)
+            Archived.loads += 1
+
+
+@pytest.mark.timeout(600)
+def test_a_history_comes_out_of_its_archive_as_it_was() -> None:
+    run_state_machine_as_test(
+        Archived,
+        settings=settings(
+            max_examples=HISTORIES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck),
+            derandomize=True, database=None,
+        ),
+    )  # fmt: skip
+    assert Archived.loads > HISTORIES // 2
+    assert msgspec.json.encode(Archived.loads)
+
+
+def test_numbers_are_reserved_for_every_job() -> None:
+    witness = Witness()
+    assert count_jobs(contents_of(witness)) == 0
