@@ -194,9 +194,10 @@ class CheckedFold:
 
 _CHECKS: dict[type[Any], Callable[[CheckedFold, Any], None]] = {
     f.Declared: CheckedFold._declared, f.Made: CheckedFold._made, f.Renamed: CheckedFold._renamed,
-    f.Removed: CheckedFold._removed, f.Connected: CheckedFold._connected, f.Wrote: CheckedFold._wrote, f.Shortened: CheckedFold._shortened,
-    f.Widened: CheckedFold._widened, f.Begun: CheckedFold._begun, f.Filed: CheckedFold._filed, f.Stood: CheckedFold._stood,
-    f.Took: CheckedFold._took, f.Left: CheckedFold._left, f.Reset: CheckedFold._reset,
+    f.Removed: CheckedFold._removed, f.Connected: CheckedFold._connected, f.Wrote: CheckedFold._wrote,
+    f.Shortened: CheckedFold._shortened, f.Widened: CheckedFold._widened, f.Begun: CheckedFold._begun,
+    f.Filed: CheckedFold._filed, f.Stood: CheckedFold._stood, f.Took: CheckedFold._took, f.Left: CheckedFold._left,
+    f.Reset: CheckedFold._reset,
 }  # fmt: skip
 
 
