@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from copernicus.client.api import Client, Project, Transaction
+    from copernicus.client.executor import BagExecutor
+    from copernicus.client.futures import BagFuture, RemoteError
     from copernicus.client.instance import Instance
     from copernicus.client.place import Fields, Place
     from copernicus.client.waiting import Failed, TimedOut
 
-__all__ = ["Client", "Failed", "Fields", "Instance", "Place", "Project", "TimedOut", "Transaction"]
-_MODULES = {"Failed": "waiting", "Fields": "place", "Instance": "instance", "Place": "place", "TimedOut": "waiting"}
+__all__ = [
+    "BagExecutor", "BagFuture", "Client", "Failed", "Fields", "Instance", "Place", "Project", "RemoteError", "TimedOut",
+    "Transaction",
+]  # fmt: skip
+_MODULES = {
+    "BagExecutor": "executor", "BagFuture": "futures", "Failed": "waiting", "Fields": "place", "Instance": "instance",
+    "Place": "place", "RemoteError": "futures", "TimedOut": "waiting",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

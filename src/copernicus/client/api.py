@@ -15,14 +15,15 @@ bundle, `UnknownPath` and `WrongType` for what the project does not have, `Refus
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from copernicus.client.project import Editor as Editor
 from copernicus.client.project import Project as Project
 from copernicus.client.project import Transaction as Transaction
 from copernicus.client.project import new_request_id as new_request_id
-from copernicus.errors import InternalError
+from copernicus.errors import InternalError, UsageError
 from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.model.values import FileRef
 from copernicus.wire import messages as m
@@ -55,6 +56,10 @@ class Client:
         credentials = find(bundle)
         return cls(credentials.caller(), credentials.identity)
 
+    def again(self) -> Client:
+        """Return another client of the same server and identity, with a connection of its own: for another thread."""
+        return Client(self.caller.again(), self.identity)
+
     def __enter__(self) -> Client:
         return self
 
@@ -85,6 +90,36 @@ class Client:
     def remove_project(self, name: str) -> str:
         """Remove a project for good, with its log, jobs and values; return the server's note."""
         return self.caller.call(m.RemoveProjectRequest(name, request_id=new_request_id())).note
+
+    def map(
+        self,
+        function: str | Callable[..., Any],
+        *iterables: Iterable[Any],
+        project: str = "",
+        name: str = "",
+        cores: int = 1,
+        priority: int = 0,
+        timeout_s: float | None = None,
+    ) -> Iterator[Any]:
+        """Call a Python function on workers for the elements of the iterables; yield the results in order, as they come.
+
+        The function goes by its name ("module:function"); a worker's owner must allow its module
+        (`cpc-worker --allow python:MODULE`). Arguments and results are what JSON can say. The calls are a bag of jobs called
+        `name` in `project` (default: the current one, as `cpcc cd` chose it); the same name again goes on with what is
+        there, and calls only what has not been called. Raises `RemoteError` for a call that failed, `TimeoutError`.
+        """
+        from copernicus.client.executor import BagExecutor, results
+
+        bag = BagExecutor(self.project(project or self._current_project()), name, cores=cores, priority=priority)
+        return results(bag.replace(function, *iterables), timeout_s)
+
+    def _current_project(self) -> str:
+        from copernicus.client import memory
+
+        name = memory.load().projects.get(self.identity, "")
+        if not name:
+            raise UsageError("No project is chosen.", "Name it: client.map(…, project=NAME)")
+        return name
 
     def modules(self) -> list[ModuleSchema]:
         """Return the modules that the server has; broken ones have an `error`."""

@@ -41,12 +41,19 @@ class Caller:
         self.timeout_s = timeout_s
         self._is_secure_port = is_secure_port
         self._was_answered = False
+        self._way = (host, port, context)
         self._connection = Connection(host, port, context)
 
     @classmethod
     def of_bundle(cls, bundle: Bundle, timeout_s: float = TIMEOUT_S) -> Caller:
         """Return a caller to the secure port of the bundle's server; raise `CertificateRefused` for a broken bundle."""
         return cls(bundle.host, bundle.secure_port, bundle_context(bundle), timeout_s=timeout_s, is_secure_port=True)
+
+    def again(self) -> Caller:
+        """Return another caller to the same server, as the same identity, with a connection of its own: for another thread."""
+        fresh = Caller(*self._way, self.token, self.timeout_s, is_secure_port=self._is_secure_port)
+        fresh._was_answered = self._was_answered
+        return fresh
 
     @property
     def where(self) -> str:

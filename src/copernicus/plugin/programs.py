@@ -1,9 +1,11 @@
-"""Programs that a worker's owner lets jobs run by name: those that `programs.toml` lists, and no others."""
+"""Programs and Python modules that a worker's owner lets jobs run by name: those of `programs.toml`, and no others."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,10 +13,14 @@ from pathlib import Path
 from copernicus.blobs.hashing import hash_file
 from copernicus.config.places import settings_home
 from copernicus.plugin.executables import Executable, NotHere
+from copernicus.plugin.python_function import MODULE_VARIABLE
 from copernicus.plugin.toml import TomlError
 
 FILE_NAME = "programs.toml"
 HASH_DIGITS = 12
+PYTHON = "python:"
+"""What the name of a Python module begins with whose functions jobs may call: `python:mymodule`."""
+FUNCTIONS = "copernicus.plugin.python_function"
 
 
 def programs_file(environment: Mapping[str, str] = os.environ) -> Path:
@@ -44,7 +50,9 @@ def read_programs(file: Path) -> list[str]:
 
 
 def is_program_name(name: str) -> bool:
-    """Whether `name` can be looked up on the PATH: one word, no path, no flag."""
+    """Whether `name` can be looked up on the PATH (one word, no path, no flag), or is that of a module: `python:mymodule`."""
+    if name.startswith(PYTHON):
+        return all(part.isidentifier() for part in name.removeprefix(PYTHON).split("."))
     return bool(name) and not name.startswith(("-", ".")) and not set(name) & set("/\\ \t\n\0")
 
 
@@ -52,9 +60,31 @@ def allowed_program(name: str, path: str | None = None) -> Executable:
     """Return the executable `name` that runs the program of that name on the PATH (`path`, or the worker's own).
 
     Its version is the hash of the program's file: any other program is another version. Where there is none, its probe says so.
+    `python:mymodule` is the executable that calls functions of that Python module, found as the worker itself finds modules.
     """
+    if name.startswith(PYTHON):
+        module = name.removeprefix(PYTHON)
+        argv = (sys.executable, "-P", "-m", FUNCTIONS)
+        return Executable(
+            name, argv, probe=_version_of(module), environment={MODULE_VARIABLE: module}, warm=FUNCTIONS
+        )  # fmt: skip
     place = shutil.which(name, path=path)
     return Executable(name, (place or name,), probe=_hash_of(name, place))
+
+
+def _version_of(module: str) -> Callable[[], str]:
+    def probe() -> str:
+        try:
+            spec = importlib.util.find_spec(module)
+        except ImportError as error:
+            raise NotHere(str(error)) from None
+        if spec is None:
+            raise NotHere(f"there is no Python module {module} (looked for where $PYTHONPATH and the installation say)")
+        if spec.origin is None or not Path(spec.origin).is_file():
+            raise NotHere(f"{module} is no Python module with a file of its own")
+        return _hash_of(module, spec.origin)()
+
+    return probe
 
 
 def _hash_of(name: str, place: str | None) -> Callable[[], str]:

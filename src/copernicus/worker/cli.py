@@ -42,7 +42,8 @@ CHECK_WORDS = ("check", "doctor")
 )
 @click.option(
     "--allow", multiple=True, type=Word(), metavar="PROGRAM",
-    help="Let jobs run this program of the PATH by name (always: allow = [...] in ~/.copernicus/programs.toml).",
+    help="Let jobs run this program of the PATH by name, or (python:MODULE) call functions of a Python module. "
+    "Always: allow = [...] in ~/.copernicus/programs.toml.",
 )  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.version_option(__version__, "--version", prog_name="cpc-worker", message="%(prog)s %(version)s")
