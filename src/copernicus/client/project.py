@@ -107,6 +107,10 @@ class Editor:
         """Make the evaluation of an instance anew, from nothing."""
         return self.edit(e.ForceRerun(str(path)))
 
+    def upgrade(self, module: str) -> str:
+        """Make instances of functions of `module` that have changed instances of the installed ones."""
+        return self.edit(e.UpgradeModule(module))
+
     def _plain(self, value: Any) -> Any:
         if isinstance(value, Path):
             return to_json(self.client.upload(value))

@@ -13,7 +13,7 @@ from copernicus.dataflow.paths import APPEND, Member, parse_path, show_path
 from copernicus.dataflow.transaction import RenameJob, Transaction
 from copernicus.dataflow.views import evaluated_readers, length_of, linked_parts, read, readers_of
 from copernicus.errors import ModuleError, Refused, TooLarge, UnknownPath, WrongType
-from copernicus.model.functions import FunctionSchema
+from copernicus.model.functions import FunctionSchema, InnerInstance
 from copernicus.model.types import Type, decode, fits
 from copernicus.model.values import to_json
 
@@ -39,6 +39,8 @@ def declare(tx: Transaction, name: str, around: tuple[str, ...] = ()) -> Functio
         raise ModuleError(f"The function {name} contains itself ({' > '.join((*around, name))}).")
     schema = tx.network.functions.get(name)
     installed = tx.catalog.functions.get(name)
+    if name in tx.network.outdated:
+        raise ModuleError(tx.network.outdated[name])
     if installed is None and schema is not None:
         return schema
     installed = tx.catalog.function(name)
@@ -88,12 +90,16 @@ def rename_instance(tx: Transaction, instance: Instance, name: str) -> None:
 def _fill_network(tx: Transaction, instance: Instance) -> None:
     schema = instance.function
     for inner in schema.instances:
-        made = make_instance(tx, inner.function, inner.name, instance)
-        for field, value in inner.values.items():
-            place = Place(made.id, "in", (field,))
-            tx.write(place, to_json(decode(type_of(tx, place), value, field)))
+        give_constants(tx, make_instance(tx, inner.function, inner.name, instance), inner)
     for link in schema.connections:
         connect(tx, inner_place(tx, instance, link.source), inner_place(tx, instance, link.destination))
+
+
+def give_constants(tx: Transaction, instance: Instance, inner: InnerInstance) -> None:
+    """Write the constants that a network gives to an instance inside it."""
+    for field, value in inner.values.items():
+        place = Place(instance.id, "in", (field,))
+        tx.write(place, to_json(decode(type_of(tx, place), value, field)))
 
 
 def inner_place(tx: Transaction, around: Instance, text: str) -> Place:

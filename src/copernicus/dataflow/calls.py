@@ -122,5 +122,31 @@ class ControllerAnswer(msgspec.Struct, frozen=True, tag="controller", omit_defau
     error: str = ""
 
 
-Call = CommandCall | PureCall | ControllerCall
-Answer = CommandAnswer | PureAnswer | ControllerAnswer
+class ConvertCall(msgspec.Struct, frozen=True, tag="convert", omit_defaults=True):
+    """Ask a function's conversion what inputs and state of an earlier version become; types are those of that version."""
+
+    function: str
+    inputs: dict[str, Any]
+    types: dict[str, str] = {}
+    state: dict[str, Any] = {}
+    state_types: dict[str, str] = {}
+
+
+class ConvertAnswer(msgspec.Struct, frozen=True, tag="convert", omit_defaults=True):
+    """Inputs and state as the function has them now; None: they stay as they were."""
+
+    inputs: dict[str, Any] | None = None
+    state: dict[str, Any] | None = None
+    error: str = ""
+
+
+class Converted(msgspec.Struct, frozen=True):
+    """What the module's code made of an instance's inputs and state; None: they stay. `seq` is what it looked at."""
+
+    seq: int
+    inputs: dict[str, Any] | None = None
+    state: dict[str, Any] | None = None
+
+
+Call = CommandCall | PureCall | ControllerCall | ConvertCall
+Answer = CommandAnswer | PureAnswer | ControllerAnswer | ConvertAnswer

@@ -34,7 +34,7 @@ def consider_controller(tx: Transaction, instance: Instance) -> None:
     """Call a controller when something that it reads is newer than what its last applied call had seen."""
     if instance.in_flight or instance.error or instance.touched <= instance.seen or why_held(tx.network, instance):
         return
-    if missing_input(tx.network, instance):
+    if instance.function.name in tx.network.outdated or missing_input(tx.network, instance):
         return
     if instance.depth >= CASCADE_LIMIT:
         why = f"does not settle: {CASCADE_LIMIT} calls followed from one another without a job's end or a user's edit"

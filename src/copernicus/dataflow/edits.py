@@ -9,11 +9,12 @@ from typing import Any
 from copernicus.dataflow import building, tree
 from copernicus.dataflow import facts as f
 from copernicus.dataflow.controlling import look_again_below
+from copernicus.dataflow.converting import upgrade_module
 from copernicus.dataflow.declaring import declare_function
 from copernicus.dataflow.evaluating import reopen
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.paths import APPEND, Path, clean_function, clean_name, must_have_members, parse_path
-from copernicus.dataflow.status import own_error
+from copernicus.dataflow.status import clearable_error
 from copernicus.dataflow.transaction import Transaction
 from copernicus.dataflow.views import length_of
 from copernicus.errors import Refused, TooLarge, UnknownPath, UsageError, WrongType
@@ -250,7 +251,7 @@ def _deactivate(tx: Transaction, edit: e.Deactivate) -> str:
 def _clear_error(tx: Transaction, edit: e.ClearError) -> str:
     network, count = tx.network, 0
     for instance in _below(tx, edit.path):
-        if not own_error(network, instance):
+        if not clearable_error(network, instance):
             continue
         count += 1
         if instance.error:
@@ -309,4 +310,5 @@ _APPLY: dict[type[Any], Callable[[Transaction, Any], str]] = {
     e.RenameInstance: _rename, e.Connect: _connect, e.Disconnect: _disconnect, e.SetText: _set_text, e.SetValue: _set_value,
     e.SetFile: _set_file, e.Unset: _unset, e.Activate: _activate, e.Deactivate: _deactivate, e.ClearError: _clear_error,
     e.ForceRerun: _force_rerun,
+    e.UpgradeModule: upgrade_module,
 }  # fmt: skip

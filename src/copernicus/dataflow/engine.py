@@ -8,7 +8,7 @@ import msgspec
 from blake3 import blake3
 
 from copernicus.dataflow import facts as f
-from copernicus.dataflow.calls import ControllerAnswer
+from copernicus.dataflow.calls import ControllerAnswer, Converted
 from copernicus.dataflow.controlling import call_ended
 from copernicus.dataflow.discarding import discard, hold_all, purge
 from copernicus.dataflow.edits import apply_edit
@@ -18,6 +18,7 @@ from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.settling import refresh_busy, settle
 from copernicus.dataflow.status import is_pending
 from copernicus.dataflow.transaction import Catalog, Effect, EvaluatePure, Transaction
+from copernicus.dataflow.upgrading import adopt_installed
 from copernicus.dataflow.views import inputs_of, version_of
 from copernicus.errors import CopernicusError
 from copernicus.model.edits import Edit
@@ -31,6 +32,7 @@ class EditsRequested(msgspec.Struct, frozen=True):
     actor: str
     is_check: bool = False
     spots: tuple[str, ...] = ()
+    conversions: dict[int, Converted] = {}
 
 
 class JobDescribed(msgspec.Struct, frozen=True):
@@ -166,6 +168,7 @@ def step(network: Network, catalog: Catalog, event: Event, now: float) -> Outcom
 
 def _apply_edits(tx: Transaction, event: EditsRequested) -> list[str]:
     told: list[str] = []
+    tx.conversions = event.conversions
     for position, edit in enumerate(event.edits):
         try:
             told.append(apply_edit(tx, edit))
@@ -203,6 +206,7 @@ def fold(network: Network, data: bytes) -> None:
 def resume(tx: Transaction) -> None:
     """Derive what is to be done from what stands, after the log was read: nothing of it had to be remembered."""
     network = tx.network
+    adopt_installed(tx)
     order = list(network.subtree(network.instances[ROOT]))
     versions: dict[Place, int] = {}
     for instance in order:

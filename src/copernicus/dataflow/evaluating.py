@@ -35,7 +35,7 @@ def consider_evaluated(tx: Transaction, instance: Instance) -> None:
             leave(tx, instance)
         return
     is_dirty = instance.id in tx.dirty
-    if is_dirty or is_pending(network, instance):
+    if instance.function.name not in network.outdated and (is_dirty or is_pending(network, instance)):
         if not missing_input(network, instance):
             if instance.function.kind == "pure":
                 inputs, _ = inputs_of(network, instance)

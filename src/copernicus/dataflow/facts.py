@@ -248,10 +248,22 @@ class Loaded(_Fact, frozen=True, tag="load"):
     jobs: tuple[tuple[int, int], ...] = ()
 
 
+class Adopted(_Fact, frozen=True, tag="adopt"):
+    """The function of this name is the one declared here, in all its instances too, which keep what they hold."""
+
+    schema: FunctionSchema
+
+
+class Upgraded(_Fact, frozen=True, tag="upgrade"):
+    """What an instance has seen, and its evaluation, stand for its inputs as an upgrade has converted them."""
+
+    id: int
+
+
 Fact = (
     Imported | Declared | Made | Removed | Renamed | Connected | Disconnected | Wrote | Shortened | Widened | Held
     | HeldByController | Begun | Took | Left | Renewed | Filed | Stood | Reopened | Struck | Seen | Reset | ErrorSet
-    | ErrorCleared | Noted | Ended | Discarded | Purged | Loaded
+    | ErrorCleared | Noted | Ended | Discarded | Purged | Loaded | Adopted | Upgraded
 )  # fmt: skip
 
 

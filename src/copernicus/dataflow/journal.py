@@ -1,4 +1,4 @@
-"""Changes with their way back: whoever keeps its state in attributes and mappings makes them through this."""
+"""The journal: while it is kept, each change leaves there how it is taken back."""
 
 from __future__ import annotations
 
@@ -9,9 +9,21 @@ Undo = Callable[[], None]
 
 
 class Journal:
-    """While `journal` is a list, each change leaves there how it is taken back; the last one is taken back first."""
+    """What changes only through the methods here, and can be brought back to any mark while `journal` is a list."""
 
-    journal: list[Undo] | None
+    def __init__(self) -> None:
+        self.journal: list[Undo] | None = None
+
+    def derive(self, target: Any, name: str, value: Any) -> None:
+        """Set what is derived and not logged, so that it is taken back with the rest."""
+        if getattr(target, name) != value:
+            self._assign(target, name, value)
+
+    def roll_back(self, mark: int) -> None:
+        """Take back all changes since the journal had `mark` entries."""
+        assert self.journal is not None
+        while len(self.journal) > mark:
+            self.journal.pop()()
 
     def _undo(self, *actions: Undo) -> None:
         if self.journal is not None:

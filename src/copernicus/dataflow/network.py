@@ -29,6 +29,7 @@ class Network(Journal):
     """One project's network. `seq` is the number of the last record, `head` its hash."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.seq, self.head, self.next_id = 0, "", 1
         self.functions: dict[str, FunctionSchema] = {}
         self.imported: dict[str, int] = {}
@@ -39,7 +40,8 @@ class Network(Journal):
         """Of each course, and each instance, the keys that it has had, unless one of them was struck since."""
         self.moves: dict[int, dict[int, int]] = {}
         """For each record by which the project came out of an archive: which job of before has which number since."""
-        self.journal = None
+        self.outdated: dict[str, str] = {}
+        """Functions whose instances cannot go on with the modules that are installed, and why; derived."""
         self.depths: dict[int | str, int] = {}
         """How long the cascade is that led to each question under way (by instance, or key); derived."""
         self._at, self._time = 0, 0.0
@@ -97,20 +99,13 @@ class Network(Journal):
             self.do(fact, record.seq, record.time)
         self.seq, self.head = record.seq, hash_of_record
 
-    def derive(self, target: Instance | Evaluation, name: str, value: Any) -> None:
-        """Set what is derived and not logged, so that it is taken back with the rest."""
-        if getattr(target, name) != value:
-            self._assign(target, name, value)
-
     def hear(self, instance: Instance, name: Member, seq: int) -> None:
         """An input of a controller changed. Derived, like the above."""
         self._put(instance.heard, name, seq)
 
     def roll_back(self, mark: int) -> None:
         """Take back all changes since the journal had `mark` entries."""
-        assert self.journal is not None
-        while len(self.journal) > mark:
-            self.journal.pop()()
+        super().roll_back(mark)
         for instance in self._unordered.values():
             children = sorted(instance.children.items(), key=lambda child: child[1])
             instance.children.clear()
@@ -140,6 +135,19 @@ class Network(Journal):
 
     def _declared(self, fact: f.Declared) -> None:
         self._put(self.functions, fact.schema.name, fact.schema)
+
+    def _adopted(self, fact: f.Adopted) -> None:
+        self._put(self.functions, fact.schema.name, fact.schema)
+        for instance in self.instances.values():
+            if instance.function.name == fact.schema.name:
+                self._assign(instance, "function", fact.schema)
+
+    def _upgraded(self, fact: f.Upgraded) -> None:
+        instance = self.instances[fact.id]
+        if instance.key:
+            self._assign(instance, "key_seen", self._at)
+        if instance.seen:
+            self._assign(instance, "seen", self._at)
 
     def _made(self, fact: f.Made) -> None:
         instance = Instance(fact.id, fact.name, fact.parent, self.functions[fact.function], fact.index, self._at)
@@ -377,4 +385,5 @@ _DO: dict[type[Any], Callable[[Network, Any], None]] = {
     f.Reopened: Network._reopened, f.Struck: Network._struck, f.Seen: Network._seen, f.Reset: Network._reset,
     f.ErrorSet: Network._error_set, f.ErrorCleared: Network._error_cleared, f.Noted: Network._noted, f.Ended: Network._ended,
     f.Discarded: Network._discarded, f.Purged: Network._purged, f.Loaded: Network._loaded,
+    f.Adopted: Network._adopted, f.Upgraded: Network._upgraded,
 }  # fmt: skip

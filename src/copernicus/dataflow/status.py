@@ -41,7 +41,7 @@ def is_busy_itself(network: Network, instance: Instance) -> bool:
     """Whether the instance's own work is going on or about to begin (children apart)."""
     if why_held(network, instance):
         return False
-    pending = is_pending(network, instance)
+    pending = is_pending(network, instance) and instance.function.name not in network.outdated
     if instance.is_evaluated and instance.key and not instance.error and network.evaluations[instance.key].state == "open":
         # A job goes on while its inputs change; a pure function is only asked for what belongs to the present ones.
         return instance.function.kind == "command" or not pending or not missing_input(network, instance)
@@ -49,7 +49,12 @@ def is_busy_itself(network: Network, instance: Instance) -> bool:
 
 
 def own_error(network: Network, instance: Instance) -> str:
-    """The error of this very instance, "" for none."""
+    """The error of this very instance, "" for none; that it is outdated counts before what it did last."""
+    return network.outdated.get(instance.function.name) or clearable_error(network, instance)
+
+
+def clearable_error(network: Network, instance: Instance) -> str:
+    """The error of this very instance that a person can clear: of its evaluation or call."""
     if instance.error:
         return instance.error
     if instance.is_evaluated and instance.key:

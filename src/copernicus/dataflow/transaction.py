@@ -10,7 +10,7 @@ import msgspec
 
 from copernicus.dataflow import facts as f
 from copernicus.dataflow import tree
-from copernicus.dataflow.calls import ControllerCall
+from copernicus.dataflow.calls import ControllerCall, Converted
 from copernicus.dataflow.network import Instance, Network, Place
 from copernicus.dataflow.views import length_of
 from copernicus.errors import ModuleError, UnknownPath
@@ -119,6 +119,8 @@ class Transaction:
         self.seq = network.seq + 1
         self.facts: list[f.Fact] = []
         self.changed: list[Place] = []
+        self.conversions: dict[int, Converted] = {}
+        """What module code made of the values of instances that are to be upgraded."""
         self.to_consider = OrderedDict[int, None]()
         # Taken from its front: a plain dict would be searched from its beginning each time.
         self.dirty: set[int] = set()

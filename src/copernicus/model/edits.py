@@ -110,7 +110,13 @@ class ForceRerun(_Edit, frozen=True, tag="force-rerun"):
     path: str
 
 
+class UpgradeModule(_Edit, frozen=True, tag="upgrade"):
+    """Make instances of functions of `module` that have changed instances of the installed ones."""
+
+    module: str
+
+
 Edit = (
     ImportModule | DeclareFunction | MakeInstance | RemoveInstance | RenameInstance | Connect | Disconnect | SetText | SetValue
-    | SetFile | Unset | Activate | Deactivate | ClearError | ForceRerun
+    | SetFile | Unset | Activate | Deactivate | ClearError | ForceRerun | UpgradeModule
 )  # fmt: skip

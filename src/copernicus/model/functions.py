@@ -57,6 +57,7 @@ class FunctionSchema(msgspec.Struct, frozen=True, omit_defaults=True):
     controller  state (its memory)
     network     instances, connections
     scatter     base (function that is spread out), whole (inputs that are not lifted)
+    any         renamed (fields of earlier versions: "in.a" → "b"), converts (module code knows earlier versions)
     """
 
     name: str
@@ -71,6 +72,8 @@ class FunctionSchema(msgspec.Struct, frozen=True, omit_defaults=True):
     connections: tuple[InnerConnection, ...] = ()
     base: str = ""
     whole: tuple[str, ...] = ()
+    renamed: dict[str, str] = {}
+    converts: bool = False
 
     def input(self, name: str) -> Field | None:
         """Return the input called `name`, or None."""

@@ -12,16 +12,20 @@ from copernicus.dataflow.calls import (
     CommandCall,
     ControllerAnswer,
     ControllerCall,
+    ConvertAnswer,
+    ConvertCall,
     PureAnswer,
     PureCall,
 )
 from copernicus.dataflow.calls import Call as Request
 from copernicus.errors import ModuleError, WrongType
 from copernicus.model.jobs import JobDescription
+from copernicus.model.types import parse_type
 from copernicus.plugin.controller import Call, CallFailed, known_functions
 from copernicus.plugin.jobs import Job
 from copernicus.plugin.module import Function
 from copernicus.plugin.places import explain, refuse
+from copernicus.plugin.shapes import Shape, shape_of_type
 
 Functions = Mapping[str, Function[..., Any]]
 
@@ -45,11 +49,15 @@ def failure(request: Request, error: str) -> Answer:
         return CommandAnswer(error=error)
     if isinstance(request, PureCall):
         return PureAnswer(error=error)
+    if isinstance(request, ConvertCall):
+        return ConvertAnswer(error=error)
     return ControllerAnswer(error=error)
 
 
 def _evaluate(functions: Functions, request: Request) -> Answer:
     function = functions.get(request.function)
+    if isinstance(request, ConvertCall):
+        return convert(function, request)
     if function is None or (function.python is None and function.program is None):
         raise ModuleError(f"There is no function {request.function} here.", "Is its module installed?")
     if isinstance(request, CommandCall):
@@ -66,6 +74,35 @@ def describe(function: Function[..., Any], inputs: Mapping[str, Any]) -> JobDesc
         raise ModuleError(f"{function.name} returned {job!r} instead of a Job.")
     with _said_by(function):
         return job.describe(function.signature.out)
+
+
+def convert(function: Function[..., Any] | None, request: ConvertCall) -> ConvertAnswer:
+    """Return what a function's conversions make of the values of an earlier version; raise whatever their code raises."""
+    conversion = function.conversion if function is not None else None
+    if function is None or conversion is None:
+        return ConvertAnswer()
+    signature, inputs, state = function.signature, None, None
+    with _said_by(function):
+        if conversion.inputs is not None:
+            given = conversion.inputs(_as_python(request.inputs, request.types))
+            inputs = {name: _dumped(signature.input_shapes, name, value) for name, value in given.items()}
+        if conversion.state is not None and signature.state is not None:
+            remembered = conversion.state(_as_python(request.state, request.state_types))
+            if not signature.state.is_record(remembered):
+                raise ModuleError(f"its conversion of state gave {remembered!r} instead of {signature.state.record_name}.")
+            state = signature.state.dump(remembered, "state")
+    return ConvertAnswer(inputs, state)
+
+
+def _as_python(values: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
+    return {name: shape_of_type(parse_type(types[name])).load(value, name) for name, value in values.items()}
+
+
+def _dumped(shapes: Mapping[str, Shape], name: str, value: Any) -> Any:
+    shape = shapes.get(name)
+    if shape is None:
+        raise ModuleError(f"its conversion gave in.{name}, which it does not have.")
+    return shape.dump(value, f"in.{name}")
 
 
 def compute(function: Function[..., Any], inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
+import msgspec
+
 from copernicus.errors import ModuleError
 from copernicus.model.functions import Field, FunctionSchema, ModuleSchema
 from copernicus.plugin.controller import Call
@@ -28,6 +30,17 @@ State = TypeVar("State")
 NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How inputs and state of instances that an earlier version made become those of today: by name, in Python's types."""
+
+    inputs: Callable[[Values], Values] | None = None
+    state: Callable[[Values], Any] | None = None
+
+
 @dataclass(frozen=True)
 class Function(Generic[P, R]):
     """A function of a module. Called inside a network it makes an instance there, and returns wires dressed as `R`.
@@ -41,6 +54,7 @@ class Function(Generic[P, R]):
     python: Callable[..., Any] | None = None
     instance: str = ""
     program: Program | None = None
+    conversion: Conversion | None = None
 
     @property
     def name(self) -> str:
@@ -162,6 +176,7 @@ class Module:
             if given not in function.signature.input_shapes:
                 raise refuse(where, f"{function.name} has no input {given!r} to be taken whole.")
         signature = _lift(function.signature, frozenset(whole), where, name)
+        declared = self.functions.get(function.name.rpartition("::")[2], function)  # with its conversion
         schema = FunctionSchema(
             name=f"{self.name}::{name}",
             kind="scatter",
@@ -169,6 +184,7 @@ class Module:
             outputs=signature.outputs,
             help=f"{function.name} for each element of its arrays.",
             base=function.name,
+            renamed=declared.schema.renamed,
             whole=tuple(whole),
         )
         return self._add(Function(schema, signature, None), where)
@@ -176,6 +192,34 @@ class Module:
     def add(self, function: Function[P, R]) -> Function[P, R]:
         """Add a function that was made otherwise; raise `ModuleError` when its name is none, or taken."""
         return self._add(function)
+
+    def conversion(
+        self,
+        function: Function[P, R],
+        *,
+        renamed: Mapping[str, str] | None = None,
+        inputs: Callable[[Values], Values] | None = None,
+        state: Callable[[Values], Any] | None = None,
+    ) -> None:
+        """Say what becomes of instances of `function` that an earlier version of this module made (`cpcc upgrade`).
+
+        `renamed` maps fields of earlier versions to the names of today, connections included: `{"in.maxh": "hours"}`.
+        `inputs(earlier)` gets the values set at an instance, by their names then, and returns those of today; `state` gets
+        the controller's memory, and returns the record of today. Say it before `scatter` spreads the function out.
+        Raises `ModuleError` for a name that the function does not have.
+        """
+        where, short = caller(), function.name.rpartition("::")[2]
+        if self.functions.get(short) is not function:
+            raise refuse(where, f"{function.name} is no function of the module {self.name}.")
+        for earlier, name in (renamed or {}).items():
+            side, _, field = earlier.partition(".")
+            fields = {"in": function.schema.inputs, "out": function.schema.outputs}.get(side, ())
+            if not field or all(one.name != name for one in fields):
+                hint = 'Write {"in.EARLIER": "NAME"} or {"out.EARLIER": "NAME"}.'
+                raise refuse(where, f"{earlier!r} cannot become {name!r}.", hint)
+        converts = inputs is not None or state is not None
+        schema = msgspec.structs.replace(function.schema, renamed=dict(renamed or {}), converts=converts)
+        self.functions[short] = replace(function, schema=schema, conversion=Conversion(inputs, state))
 
     def _schema(self, python: Callable[..., Any], kind: Any, signature: Signature, **more: Any) -> FunctionSchema:
         return FunctionSchema(

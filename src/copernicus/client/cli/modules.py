@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from copernicus.client.cli.context import Context, command, pass_context
+from copernicus.client.cli.transactions import make
+from copernicus.model.edits import UpgradeModule
 
 
 @command("new-module")
@@ -37,3 +39,14 @@ def new_module_command(context: Context, name: str, folder: Path | None) -> None
         ]
 
     context.show({"module": name, "files": [str(path) for path in written]}, lines)
+
+
+@command("upgrade")
+@click.argument("module")
+@pass_context
+def upgrade_command(context: Context, module: str) -> None:
+    """Make instances of functions of MODULE that have changed since they were made instances of the installed ones.
+
+    Inputs and memory are converted as the module declares. Nothing is done anew by that: results stand until an input changes.
+    """
+    make(context, UpgradeModule(module))

@@ -93,7 +93,11 @@ GROUPS: dict[str, tuple[Row, ...]] = {
         ("running", "List the jobs that workers have."),
         ("workers", "List the workers."),
     ),
-    "Modules": _rows("modules", ("new-module", "Write a module of your own that works, to begin with.")),
+    "Modules": _rows(
+        "modules",
+        ("new-module", "Write a module of your own that works, to begin with."),
+        ("upgrade", "Convert instances to the installed version of a module."),
+    ),
     "This program": _rows("completion", ("completion", "Print the completion script of a shell.")),
 }
 

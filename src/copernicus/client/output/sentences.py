@@ -65,6 +65,8 @@ def staged(edit: e.Edit, told: str) -> str:
             return f"set {_chosen(path, told)}"
         case e.SetFile(path=path, file=file):
             return f"setf {_chosen(path, told)} {clean(file.name)}"
+        case e.UpgradeModule(module=module):
+            return f"upgrade {module}"
     return f"{edit.__struct_config__.tag} {edit.path}".rstrip()
 
 

@@ -21,6 +21,7 @@ from copernicus.server.projects.enquiries import Enquiries
 from copernicus.server.projects.live import LiveProject, all_that_is_read_stays
 from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs, ModuleCode
+from copernicus.server.projects.upgrades import conversions
 from copernicus.server.projects.workflows.declarations import at
 from copernicus.server.projects.workflows.export import export
 from copernicus.server.projects.workflows.literals import LocalFiles
@@ -177,8 +178,10 @@ class Projects:
         # A check comes before the upload: whoever names a wrong path shall not have sent a gigabyte first.
         if not request.is_check:
             self._must_be_here(request.edits)
+        converted = await conversions(project, request.edits, self._code)
         unit = Unit()
-        outcome = project.step(unit, engine.EditsRequested(list(request.edits), who, request.is_check))
+        event = engine.EditsRequested(list(request.edits), who, request.is_check, conversions=converted)
+        outcome = project.step(unit, event)
         reply = m.ApplyReply(outcome.seq, outcome.told, project.network.seq)
         if not request.is_check:
             self._remember(unit, request.request_id, who, reply)
