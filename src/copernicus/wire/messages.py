@@ -31,6 +31,12 @@ from copernicus.wire.message import Done as Done
 from copernicus.wire.message import ErrorReply as ErrorReply
 from copernicus.wire.message import Message as Message
 from copernicus.wire.past_messages import (
+    HistoryReply as HistoryReply,
+)
+from copernicus.wire.past_messages import (
+    HistoryRequest as HistoryRequest,
+)
+from copernicus.wire.past_messages import (
     LogEntry as LogEntry,
 )
 from copernicus.wire.past_messages import (
@@ -38,6 +44,21 @@ from copernicus.wire.past_messages import (
 )
 from copernicus.wire.past_messages import (
     LogRequest as LogRequest,
+)
+from copernicus.wire.past_messages import (
+    Origin as Origin,
+)
+from copernicus.wire.past_messages import (
+    ProvenanceReply as ProvenanceReply,
+)
+from copernicus.wire.past_messages import (
+    ProvenanceRequest as ProvenanceRequest,
+)
+from copernicus.wire.past_messages import (
+    Step as Step,
+)
+from copernicus.wire.past_messages import (
+    Version as Version,
 )
 from copernicus.wire.past_messages import (
     WhyReply as WhyReply,

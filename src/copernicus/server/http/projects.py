@@ -60,6 +60,12 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     async def log(call: Call, request: m.LogRequest) -> m.LogReply:
         return enquiries.log(request)
 
+    async def history(call: Call, request: m.HistoryRequest) -> m.HistoryReply:
+        return await enquiries.history(request)
+
+    async def provenance(call: Call, request: m.ProvenanceRequest) -> m.ProvenanceReply:
+        return await enquiries.provenance(request)
+
     async def modules(call: Call, request: m.ModulesRequest) -> m.ModulesReply:
         return enquiries.modules()
 
@@ -82,6 +88,8 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         "project/status": status,
         "project/why": why,
         "project/log": log,
+        "project/history": history,
+        "project/provenance": provenance,
         "modules": modules,
         "info": info,
     }

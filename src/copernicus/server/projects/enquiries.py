@@ -10,8 +10,10 @@ from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.server.projects.chronicle import Chronicle
 from copernicus.server.projects.followed import job_at
 from copernicus.server.projects.graph import graph
+from copernicus.server.projects.history import History
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.looking import Looking
+from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs
 from copernicus.server.projects.reasons import Reasons
 from copernicus.server.storage.abc import BookStore, JobRecord
@@ -28,8 +30,10 @@ class Enquiries:
         jobs: Jobs,
         store: BookStore,
         catalog: Callable[[], Catalog],
+        has_blob: Callable[[str], bool],
     ) -> None:
         self._find, self._names, self._jobs, self._store, self._catalog = find, names, jobs, store, catalog
+        self._has_blob = has_blob
 
     def _look(self, name: str) -> Looking:
         return Looking(self._find(name), self._jobs)
@@ -73,6 +77,11 @@ class Enquiries:
     def job_at(self, project: str, target: str) -> JobRecord:
         """The job that a path or a number leads to; raise `UnknownPath`, `UsageError`."""
         return job_at(self._find(project), self._jobs, target)
+
+    async def history(self, request: m.HistoryRequest) -> m.HistoryReply:
+        """The versions of a place."""
+        past = Past(self._find(request.project), self._store)
+        return await History(past, self._jobs, self._has_blob).of(request)
 
     def modules(self) -> m.ModulesReply:
         """All modules; of their functions the names, kinds and help."""

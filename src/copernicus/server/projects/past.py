@@ -55,6 +55,14 @@ class Past:
             if before > after + 1:
                 await asyncio.sleep(0)
 
+    def record(self, seq: int) -> Record | None:
+        """One record, None when there is none of that number."""
+        for young, data in self.project.young:
+            if young == seq:
+                return decode_record(data)
+        page = self._store.newest_records(self.project.row.id, seq + 1, 1)
+        return decode_record(page[0][1]) if page and page[0][0] == seq else None
+
 
 def mentioning(ids: Collection[int] | None) -> re.Pattern[bytes] | None:
     """What to look for in the bytes of a record that may hold a fact about one of these instances; None: in all."""

@@ -54,7 +54,7 @@ class Projects:
         self._catalog = transaction.Catalog([])
         self._live: dict[str, LiveProject] = {}
         self._by_id: dict[str, LiveProject] = {}
-        self.enquiries = Enquiries(self._find, lambda: sorted(self._live), jobs, store, lambda: self._catalog)
+        self.enquiries = Enquiries(self._find, lambda: sorted(self._live), jobs, store, lambda: self._catalog, blobs.has)
 
     # --- life ----------------------------------------------------------------------------------------------------
 
