@@ -176,7 +176,7 @@ def test_the_history_of_every_place_is_what_was_seen_there() -> None:
         (happenings, "_shortened", lambda place, fact: ()),
         (happenings, "is_prefix", lambda one, other: one == other),
         (happenings.tree, "read", lambda root, path: None),
-        (holders, "_link", lambda network, place: None),
+        (holders, "link_of", lambda network, place: None),
         (holders, "linked_parts", lambda instance, place: []),
         (history.Shadow, "takes", lambda shadow, happening: True),
         (history.Shadow, "covers", lambda shadow, place: True),

@@ -15,6 +15,7 @@ from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs
+from copernicus.server.projects.provenance import Provenance
 from copernicus.server.projects.reasons import Reasons
 from copernicus.server.storage.abc import BookStore, JobRecord
 from copernicus.wire import messages as m
@@ -80,8 +81,15 @@ class Enquiries:
 
     async def history(self, request: m.HistoryRequest) -> m.HistoryReply:
         """The versions of a place."""
+        return await self._history(request.project).of(request)
+
+    async def provenance(self, request: m.ProvenanceRequest) -> m.ProvenanceReply:
+        """Where a value came from."""
         past = Past(self._find(request.project), self._store)
-        return await History(past, self._jobs, self._has_blob).of(request)
+        return await Provenance(past, self._jobs, self._history(request.project)).of(request.path)
+
+    def _history(self, project: str) -> History:
+        return History(Past(self._find(project), self._store), self._jobs, self._has_blob)
 
     def modules(self) -> m.ModulesReply:
         """All modules; of their functions the names, kinds and help."""

@@ -55,7 +55,7 @@ class History:
         reply = m.HistoryReply(str(path), [], notes=notes)
         crossed = [(cursor.before, link) for link in cursor.crossed]
         found: list[tuple[Happening, m.Version]] = []
-        shadow = Shadow(self._past.network) if request.is_standing else None
+        shadow = Shadow() if request.is_standing else None
         async for record in self._past.records(0, lambda: {one.place.instance for one in watched}):
             if cursor.before and record.seq >= cursor.before:
                 continue
@@ -101,7 +101,7 @@ class History:
     def version(self, record: Record, happening: Happening) -> m.Version:
         """What happened, as people are told."""
         source, value = happening.source, happening.value
-        is_gone = any(not self._has_blob(blob) for blob in _blobs_in(value))
+        is_gone = any(not self._has_blob(blob) for blob in blobs_in(value))
         text = "" if value is None else shorten(show_value(value)) + (" (gone)" if is_gone else "")
         return m.Version(
             record.seq,
@@ -151,25 +151,32 @@ class History:
 class Shadow:
     """What newer versions have hidden: only what is not hidden makes up what stands at a place."""
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self) -> None:
         self._taken: list[Place] = []
+        self._cut: list[tuple[Place, int]] = []
+        """Arrays that were shortened, and to which length."""
 
     def takes(self, happening: Happening) -> bool:
         """Whether something of what happened stands there still; what is older is hidden by it from now on."""
         place = happening.place
         if self.covers(place):
             return False
-        if happening.event in ("set", "result", "disconnected"):
+        if happening.event == "shortened":
+            self._cut.append((place, happening.value))
+        elif happening.event != "widened":
             self._taken.append(place)
-            return tree.read(self._network.instances[place.instance].values[place.side], place.path) is not None
-        if happening.is_whole:
-            self._taken.append(place)
-        return False
+        return happening.event in ("set", "result", "disconnected") and happening.value is not None
 
     def covers(self, place: Place) -> bool:
-        """Whether all of a place has been found."""
-        return any(taken[:2] == place[:2] and is_prefix(taken.path, place.path) for taken in self._taken)
+        """Whether all of a place has been found, or found not to be there."""
+        if any(taken[:2] == place[:2] and is_prefix(taken.path, place.path) for taken in self._taken):
+            return True
+        for array, length in self._cut:
+            if array[:2] == place[:2] and is_prefix(array.path, place.path[:-1]):
+                index = place.path[len(array.path)]
+                if isinstance(index, int) and index >= length:
+                    return True
+        return False
 
 
 def places_of(network: Network, looking: Looking, path: Path, text: str) -> list[Place]:
@@ -189,16 +196,17 @@ def fact_place(fact: Connected) -> tuple[int, str, tuple[Any, ...]]:
     return fact.id, fact.side, fact.path
 
 
-def _blobs_in(value: Any) -> Iterator[str]:
+def blobs_in(value: Any) -> Iterator[str]:
+    """The blobs of all files in a value."""
     if isinstance(value, dict):
         if isinstance(value.get("blob"), str) and "size" in value:
             yield value["blob"]
         else:
             for item in value.values():
-                yield from _blobs_in(item)
+                yield from blobs_in(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _blobs_in(item)
+            yield from blobs_in(item)
 
 
 def _read_cursor(text: str) -> Cursor:

@@ -34,7 +34,7 @@ def holders(network: Network, place: Place, *, with_retired: bool = False) -> It
             continue
         if source is not None:
             yield Holder(place, links, False)
-            link = _link(network, place)
+            link = link_of(network, place)
             stack.append((source, (*links, link) if link else links))
             continue
         yield Holder(place, links, True)
@@ -47,7 +47,7 @@ def holders(network: Network, place: Place, *, with_retired: bool = False) -> It
         stack += reversed(parts)
 
 
-def _link(network: Network, place: Place) -> Place | None:
+def link_of(network: Network, place: Place) -> Place | None:
     """The connected place by which `place` is a view; None when it is one by the nature of a scatter."""
     found = network.instances[place.instance].links.get(place.side, {})
     prefixes = (place.path[:length] for length in range(1, len(place.path) + 1))

@@ -27,11 +27,14 @@ class Past:
         """The project's network as it stands now."""
         return self.project.network
 
-    async def records(self, after: int, ids: Callable[[], Collection[int] | None]) -> AsyncIterator[Record]:
+    async def records(
+        self, after: int, ids: Callable[[], Collection[int] | None], *, with_connections: bool = False
+    ) -> AsyncIterator[Record]:
         """The records above `after`, the newest first, as they stand when it begins; at least those that name an instance.
 
-        `ids` says which instances are asked for (None: every record is wanted); it may change on the way. Between two
-        pages others have their turn, so that the network may be further afterwards.
+        `ids` says which instances are asked for (None: every record is wanted); it may change on the way. All connections
+        that were made are told `with_connections`. Between two pages others have their turn, so that the network may be
+        further afterwards.
         """
         page = list(reversed(self.project.young))  # what leaves this list later is on disk by then, and above `before`
         before = page[-1][0] if page else self.network.seq + 1
@@ -44,7 +47,7 @@ class Past:
                 wanted = ids()
                 if wanted != known:
                     known, pattern = wanted, mentioning(wanted)
-                if pattern is None or pattern.search(data):
+                if pattern is None or pattern.search(data) or (with_connections and b'["link",' in data):
                     yield decode_record(data)
             if before <= after + 1:
                 return
