@@ -1,4 +1,4 @@
-"""Provenance: from a value back to what people gave, over evaluations and calls, in one pass over the log from its end."""
+"""Provenance: from a value back to what people gave, over evaluations and calls, in a pass over the log from its end."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from copernicus.wire import messages as m
 
 MOST_STEPS = 500
 MOST_CHILDREN = 50
+MOST_PASSES = 10
 
 
 class _Step:
@@ -27,14 +28,15 @@ class _Step:
         self.network, self.place, self.shown_at, self.upto = network, place, shown_at, upto
         self.versions: list[m.Version] = []
         self.sources: dict[int, None] = {}
-        self.is_open = True
+        self.is_open, self.is_late = True, False
+        """Late is what was asked for when the log had been read back beyond its transaction."""
         self.kept: dict[Place, int] = {}
         """Places that kept what they showed when they were disconnected, and when that was."""
         self.shadow = Shadow()
 
     def is_it(self, place: Place, upto: int, position: int) -> bool:
         """Whether this is what `place` was in transaction `upto`, when the log has been read back to `position`."""
-        is_known = not self.is_open or self.upto == upto or position <= upto
+        is_known = self.upto == upto or (not self.is_late and (not self.is_open or position <= upto))
         return place == self.place and is_known and all(one.seq <= upto for one in self.versions)
 
 
@@ -49,7 +51,7 @@ class Provenance:
         self._connected_at: dict[Place, int] = {}
         """When the connections were made that were met so far."""
         self._notes: dict[str, None] = {}
-        self._position = 0
+        self._position = self._end = 0
 
     async def of(self, text: str) -> m.ProvenanceReply:
         """Walk back from the place called `text`; raise `UnknownPath` when there is none."""
@@ -57,13 +59,17 @@ class Provenance:
         if not path.members:
             raise UsageError(f"{text!r} does not name a value.", "Name a place: INSTANCE:out.FIELD")
         (asked,) = places_of(network, Looking(self._past.project, self._jobs), path, text)
-        self._position = network.seq + 1
+        self._end = self._position = network.seq + 1
         first = self._resolve(asked, network.seq)
-        async for record in self._past.records(0, self._ids, with_connections=True):
-            self._position = record.seq
-            self._read(record)
-            if not self._awaited and not any(step.is_open for step in self._steps):
+        for _ in range(MOST_PASSES):
+            await self._walk()
+            late = [step for step in self._steps if step.is_late]
+            for step in self._steps:
+                step.is_open, step.is_late = step.is_late, False
+            if not late:
                 break
+        else:
+            self._notes[f"Connections that stand no more are followed {MOST_PASSES} deep only."] = None
         if len(first) != 1:  # it is put together from many
             top = _Step(network, asked, asked, network.seq)
             top.sources = dict.fromkeys(index + 1 for index in first)
@@ -71,6 +77,14 @@ class Provenance:
                 step.sources = dict.fromkeys(index + 1 for index in step.sources)
             self._steps.insert(0, top)
         return m.ProvenanceReply(self._told(), list(self._notes))
+
+    async def _walk(self) -> None:
+        """Read the log once, from its end, for the steps that are open."""
+        async for record in self._past.records(0, self._ids, with_connections=True):
+            self._position = record.seq
+            self._read(record)
+            if not self._awaited and not any(step.is_open for step in self._steps):
+                break
 
     def _told(self) -> list[m.Step]:
         """The steps at which anything stood, and the first."""
@@ -110,7 +124,10 @@ class Provenance:
         if len(self._steps) == MOST_STEPS:
             self._notes[f"Only {MOST_STEPS} places are followed."] = None
             return []
-        self._steps.append(_Step(self._past.network, place, shown_at, upto))
+        step = _Step(self._past.network, place, shown_at, upto)
+        step.is_late = self._position < upto < self._end
+        step.is_open = not step.is_late
+        self._steps.append(step)
         return [len(self._steps) - 1]
 
     def _read(self, record: f.Record) -> None:
