@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,6 +70,30 @@ def test_whoever_overwrites_the_other_is_told_once(system: System) -> None:
     assert other_terminal("commit") == (0, "Committed 2 changes.\n"), "one user, one list, whichever the terminal"
     assert bob("get", "sum:in.a")[1] == "sum:in.a: 1.0\n"
     assert ada("commit")[0] == 1, "nothing is open any more"
+
+
+def test_history_says_who_wrote_what(system: System) -> None:
+    ada, bob = terminal(system, "ada"), terminal(system, "bob")
+    bob("instance", "math::add", "told")
+    bob("set", "told:in.a", "7")
+    ada("set", "told:in.a", "1")
+    ada("set", "told:in.b", "2")
+    ada("activate", "told")
+    system.until(lambda: ada("get", "told:out.c")[1] == "told:out.c: 3.0\n", what="the sum is there")
+    status, said = ada("history", "told:in.a")
+    assert status == 0
+    assert [(line.split()[3], line.split()[4]) for line in said.splitlines()[1:]] == [("7.0", "bob"), ("1.0", "ada")]
+    newest, before = json.loads(ada("history", "--json", "told:in.a")[1])
+    assert (newest["value"], newest["origin"]["who"], before["value"], before["origin"]["who"]) == (1.0, "ada", 7.0, "bob")
+    assert [line.split("from ")[1] for line in ada("history", "--from", "told:out.c")[1].splitlines()] == [
+        "told (math::add)", "ada", "ada",
+    ]  # fmt: skip
+    assert "from ada" in ada("get", "-v", "told:in.a")[1]
+    (told,) = json.loads(ada("get", "-v", "--json", "told:out.c")[1])["origin"]
+    assert (told["event"], told["origin"]["kind"], told["origin"]["path"]) == ("result", "call", "told")
+    assert json.loads(ada("get", "--json", "told:out.c")[1]) == 3.0
+    assert ada("history", "-n", "1", "told:in.a")[1].startswith("There are older versions")
+    assert len(json.loads(ada("history", "--json", "--all", "told")[1])) == 4
 
 
 def test_what_others_write_beside_it_is_no_conflict(system: System) -> None:

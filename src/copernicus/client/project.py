@@ -275,6 +275,22 @@ class Project(Editor):
         """Return what happened to the project, an instance or a job, oldest first."""
         return self.client.caller.call(m.LogRequest(self.name, str(target))).entries
 
+    def history(self, path: Where, limit: int | None = None) -> Iterator[m.Version]:
+        """Yield the versions of a place (or of all places of an instance or a side), the newest first, at most `limit`."""
+        from copernicus.client.past import versions
+
+        return versions(self, str(path), limit)
+
+    def origin(self, path: Where) -> Sequence[m.Version]:
+        """Return the versions that make up what stands at a place, with who, what call or what job they came from."""
+        from copernicus.client.past import versions
+
+        return tuple(versions(self, str(path), is_standing=True))
+
+    def provenance(self, path: Where) -> m.ProvenanceReply:
+        """Return what the value at a place was made from, back to what people gave: `steps[0]` is the place itself."""
+        return self.client.caller.call(m.ProvenanceRequest(self.name, str(path)))
+
 
 class Transaction(Editor):
     """Edits that are committed together; `reply` is the answer to the commit, `seq` what the project had come to before."""

@@ -81,6 +81,27 @@ from copernicus.wire.project_messages import (
 from copernicus.wire.project_messages import (
     StartProjectRequest as StartProjectRequest,
 )
+from copernicus.wire.session_messages import (
+    AuthorityReply as AuthorityReply,
+)
+from copernicus.wire.session_messages import (
+    AuthorityRequest as AuthorityRequest,
+)
+from copernicus.wire.session_messages import (
+    LoginReply as LoginReply,
+)
+from copernicus.wire.session_messages import (
+    LoginRequest as LoginRequest,
+)
+from copernicus.wire.session_messages import (
+    LogoutRequest as LogoutRequest,
+)
+from copernicus.wire.session_messages import (
+    ServerInfoReply as ServerInfoReply,
+)
+from copernicus.wire.session_messages import (
+    ServerInfoRequest as ServerInfoRequest,
+)
 from copernicus.wire.stream_messages import (
     FollowReply as FollowReply,
 )
@@ -144,57 +165,6 @@ from copernicus.wire.workflow_messages import (
 from copernicus.wire.workflow_messages import (
     UploadWorkflowRequest as UploadWorkflowRequest,
 )
-
-# --- server and sessions -----------------------------------------------------------------------------------------
-
-
-class AuthorityRequest(Message, frozen=True):
-    """First contact: ask for the server's CA certificate. The caller compares its fingerprint before any trust."""
-
-
-class AuthorityReply(Message, frozen=True):
-    """The CA certificate (PEM)."""
-
-    certificate: str
-
-
-class ServerInfoRequest(Message, frozen=True):
-    """Who are you?"""
-
-
-class ServerInfoReply(Message, frozen=True):
-    """`fingerprint` (SHA-256 of the CA certificate, hex) is the server's identity."""
-
-    hostname: str
-    fingerprint: str
-    version: str
-    protocol: int
-    client_port: int
-    secure_port: int
-    user: str
-    started_at: float
-    projects: int = 0
-    workers: int = 0
-
-
-class LoginRequest(Message, frozen=True):
-    """Open a session (client port only)."""
-
-    user: str
-    password: str
-
-
-class LoginReply(Message, frozen=True):
-    """The token goes into the `Authorization: Bearer` header of later requests; `expires_at` is Unix time."""
-
-    token: str
-    user: str
-    expires_at: float
-
-
-class LogoutRequest(Message, frozen=True):
-    """End this session."""
-
 
 # --- projects ----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from copernicus.client.cli.context import Context, command, pass_context
-from copernicus.client.output import listing, text
+from copernicus.client.output import listing, past, text
 from copernicus.client.project import rows_in
 from copernicus.errors import UsageError
 from copernicus.model.functions import FunctionSchema
@@ -42,12 +42,25 @@ def ls_command(context: Context, path: str, is_all: bool) -> None:
 
 @command("get")
 @click.argument("path")
+@click.option("-v", "--verbose", "is_verbose", is_flag=True, help="Say where it came from, too.")
 @pass_context
-def get_command(context: Context, path: str) -> None:
-    """Show the value at PATH. With --json exactly; files are shown there by content hash, size and name."""
+def get_command(context: Context, path: str, is_verbose: bool) -> None:
+    """Show the value at PATH. With --json exactly; files are shown there by content hash, size and name.
+
+    With -v also where it came from: who, what call, or what job on which worker. With --json these are then the members
+    path, type, value, is_stale, origin.
+    """
     reply = context.project.get_reply(path)
+    origin = context.project.origin(path) if is_verbose else ()
     stale = "  (stale: it is being made anew)" if reply.is_stale else ""
-    context.show(reply.value, lambda: [text.shown(f"{reply.path}: {text.value(reply.value, reply.type)}{stale}")])
+
+    def lines() -> Iterator[str]:
+        yield text.shown(f"{reply.path}: {text.value(reply.value, reply.type)}{stale}")
+        if is_verbose:
+            yield from past.standing(origin, reply.path)
+
+    data = {"path": reply.path, "type": reply.type, "value": reply.value, "is_stale": reply.is_stale, "origin": origin}
+    context.show(data if is_verbose else reply.value, lines)
 
 
 @command("getf")

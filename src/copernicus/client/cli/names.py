@@ -46,16 +46,19 @@ GROUPS: dict[str, tuple[Row, ...]] = {
             ("save-state", "Say that the state is always saved."),
         ),
     ),
-    "Look": _rows(
-        "look",
-        ("ls", "List instances, or what stands at a path."),
-        ("get", "Show the value at a path."),
-        ("getf", "Fetch a file."),
-        ("status", "Show a project in numbers."),
-        ("why", "Say why something does not run, or why it failed."),
-        ("log", "Show what happened to an instance or a job."),
-        ("info", "Describe a module or a function."),
-        ("list-modules", "List the modules of the server."),
+    "Look": (
+        *_rows(
+            "look",
+            ("ls", "List instances, or what stands at a path."),
+            ("get", "Show the value at a path."),
+            ("getf", "Fetch a file."),
+            ("status", "Show a project in numbers."),
+            ("why", "Say why something does not run, or why it failed."),
+            ("log", "Show what happened to an instance or a job."),
+            ("info", "Describe a module or a function."),
+            ("list-modules", "List the modules of the server."),
+        ),
+        *_rows("past", ("history", "Show the versions of a value, and where it came from.")),
     ),
     "Change": (
         *_rows(
