@@ -82,6 +82,12 @@ PATHS = [
     ("cpcc load file first", "already a project 'first'"),
     ("cpcc load file ../x", "cannot be a project's name"),
     ("cpcc load file y", "not a whole archive"),
+    ("cpcc usage nope", "There is no project 'nope'"),
+    ("cpcc purge nope", "There is no instance"),
+    ("cpcc purge a:in.nope", "has no field"),
+    ("cpcc purge ''", "needs the path"),
+    ("cpcc purge --all a:out.c", "no input"),
+    ("cpcc purge --all a:in.file", "No file stands"),
 ]
 TYPES = [
     ("cpcc set a:in.count text", "'text' is not a whole number"),

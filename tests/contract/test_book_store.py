@@ -17,10 +17,12 @@ from copernicus.server.storage.abc import (
     AttemptRow,
     BookStore,
     DropProject,
+    DropRetired,
     JobRecord,
     ProjectRow,
     PutJob,
     PutProject,
+    PutRetired,
     RememberAnswer,
     Unit,
 )
@@ -248,3 +250,16 @@ def test_an_old_sqlite_and_a_newer_schema_are_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(SettingsError, match="newer Copernicus"):
         SqliteBook(path)
+
+
+def test_what_nothing_keeps_is_known_after_a_restart(open_book: Open) -> None:
+    async def write() -> None:
+        book = open_book()
+        assert book.retired() == {}
+        await book.submit(unit(PutRetired("a", 1.5), PutRetired("b", 2.0)))
+        await book.submit(unit(PutRetired("a", 3.0), DropRetired("b"), DropRetired("never there")))
+        assert book.retired() == {"a": 3.0}
+        book.close()
+
+    asyncio.run(write())
+    assert open_book().retired() == {"a": 3.0}

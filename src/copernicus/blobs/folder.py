@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
-import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from copernicus.blobs.descriptors import open_regular, write_all
 from copernicus.blobs.durable import disk_errors, sync_folder
 from copernicus.blobs.hashing import CHUNK_BYTES, Hasher, checked_blob, hash_bytes
 from copernicus.blobs.upload import Upload, WrongOffset
@@ -39,6 +40,7 @@ class BlobFolder:
         self._lock = threading.Lock()
         self._uploads: dict[str, Upload] = {}
         self._hashes: OrderedDict[str, Hasher] = OrderedDict()
+        self._doomed: set[str] = set()
 
     # --- what is there ---
 
@@ -47,8 +49,8 @@ class BlobFolder:
         return self.root / checked_blob(blob)[:2] / blob
 
     def has(self, blob: str) -> bool:
-        """Return whether the whole blob is here."""
-        return self.path(blob).exists()
+        """Return whether the whole blob is here, to stay."""
+        return blob not in self._doomed and self.path(blob).exists()
 
     def size(self, blob: str) -> int:
         """Return the size of a whole blob in bytes; raise `UnknownPath`."""
@@ -59,7 +61,8 @@ class BlobFolder:
 
     def received(self, blob: str) -> int:
         """Return how many bytes are here: all of a whole blob, the received part of one that is on its way, or 0."""
-        for path in (self.path(blob), self._incoming / blob):
+        whole = [] if blob in self._doomed else [self.path(blob)]
+        for path in (*whole, self._incoming / blob):
             try:
                 return path.stat().st_size
             except FileNotFoundError:
@@ -230,6 +233,40 @@ class BlobFolder:
             self._forget(blob)
             self.path(blob).unlink(missing_ok=True)
 
+    def doom(self, blobs: Iterable[str]) -> None:
+        """From now on these blobs are not here for whoever asks, though they can still be read; one that is stored again is."""
+        with self._lock:
+            self._doomed.update(blobs)
+
+    def spare(self, blobs: Iterable[str]) -> None:
+        """Take `doom` back."""
+        with self._lock:
+            self._doomed.difference_update(blobs)
+
+    def remove_doomed(self, blobs: Iterable[str]) -> int:
+        """Remove those of the blobs that are doomed still; return how many bytes became free."""
+        count = 0
+        for blob in blobs:
+            with self._lock:
+                if blob in self._doomed:
+                    path = self.path(blob)
+                    count += path.stat().st_size if path.exists() else 0
+                    path.unlink(missing_ok=True)
+                    self._doomed.discard(blob)
+        return count
+
+    def renew(self, blob: str) -> None:
+        """Somebody counts on this blob, though nothing may refer to it yet: it is as if it had come just now."""
+        with contextlib.suppress(OSError):
+            os.utime(self.path(blob))
+
+    def entries(self) -> Iterator[tuple[str, int, float]]:
+        """Yield hash, size and time (Unix) of each whole blob, in no order."""
+        for blob in self.blobs():
+            with contextlib.suppress(FileNotFoundError):
+                status = self.path(blob).stat()
+                yield blob, status.st_size, status.st_mtime
+
     def remove_stale(self, older_than: float) -> int:
         """Remove unfinished files last written before `older_than` (Unix time); return how many."""
         count = 0
@@ -298,7 +335,9 @@ class BlobFolder:
             if not target.parent.exists():
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._sync({self.root})
-            os.replace(temporary, target)
+            with self._lock:
+                self._doomed.discard(blob)
+                os.replace(temporary, target)
 
     def _sync(self, folders: set[Path]) -> None:
         if self.is_durable:
@@ -348,24 +387,3 @@ class BlobFolder:
     def _forget(self, blob: str) -> None:
         self._hashes.pop(blob, None)
         (self._incoming / checked_blob(blob)).unlink(missing_ok=True)
-
-
-def open_regular(path: Path, *, is_link_followed: bool = False) -> int:
-    """Return a descriptor for reading a regular file; raise `UsageError` if it is something else, or (a link to) nothing."""
-    try:
-        # NONBLOCK: opening a FIFO must not hang; it has no effect on regular files
-        follow = 0 if is_link_followed else os.O_NOFOLLOW
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | follow)
-    except OSError as error:
-        raise UsageError(f"The file {path} cannot be read: {os.strerror(error.errno or 0)}.") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UsageError(f"{path} is not a regular file.")
-    return descriptor
-
-
-def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    """Write all of `data`; raise `OSError`."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from copernicus.blobs.descriptors import write_all
 from copernicus.blobs.durable import disk_errors, sync_folder
-from copernicus.blobs.folder import write_all
 from copernicus.client.files import upload
 from copernicus.client.project import new_request_id
 from copernicus.errors import Refused, UsageError

@@ -39,7 +39,8 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server_cores          processes for module code (0: one for each core)
     keep_alive_interval   seconds between signs of life to peers
     reconnect_interval    seconds before a lost peer is called again
-    retention_days        how long files that nothing refers to are kept
+    retention_days        how long results and checkpoints that nothing needs any more are kept
+    disk_high_water       part of the disk (0.9) above which such files go before their time, the oldest first
     disk_reserve_bytes    refuse new data when less than this would stay free
     blob_limit_bytes      largest single file
     archive_limit_bytes   most that an archive of a project may unpack to
@@ -60,6 +61,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_alive_interval: Seconds = 240.0
     reconnect_interval: Seconds = 30.0
     retention_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0
+    disk_high_water: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.9
     disk_reserve_bytes: Bytes = 256 * 1024**2
     blob_limit_bytes: Bytes = 0
     archive_limit_bytes: Bytes = 0

@@ -87,8 +87,9 @@ class CheckedFold:
         id, key, side = getattr(fact, "id", None), getattr(fact, "key", None), getattr(fact, "side", None)
         _must(id is None or id in network.instances, "there is no such instance")
         _must(key is None or key in network.evaluations, "there is no such evaluation")
-        if side is not None and id is not None:
-            self._type(id, side, getattr(fact, "path", ()))
+        path: tuple[Any, ...] = getattr(fact, "path", ())
+        if side is not None and id is not None and path:
+            self._type(id, side, path)
 
     def _type(self, id: int, side: str, path: tuple[Any, ...]) -> Type:
         _must(id in self.network.instances and id != ROOT and side in _SIDES, "there is no such place")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from copernicus.dataflow import facts as f
+from copernicus.dataflow import tree
 from copernicus.dataflow.controlling import look_again_below
 from copernicus.dataflow.network import ROOT, Evaluation, Network, Place
 from copernicus.dataflow.transaction import Transaction
+from copernicus.model.values import files_in
 
 
 def shown_keys(network: Network) -> set[str]:
@@ -33,13 +35,13 @@ def purge(tx: Transaction, instance: int, place: Place | None) -> None:
     """Give up what stood before at a place, or (without) anywhere at an instance and below, and has been replaced."""
     network, shown = tx.network, shown_keys(tx.network)
     below = list(network.subtree(network.instances[instance]))
-    if place is not None:
-        tx.do(f.Purged(*place, tx.network.seq))
-        below = below[:1] if place.side == "out" else []
-    else:
-        for one in below:
-            for side in ("in", "out", "state"):
-                tx.do(f.Purged(one.id, side, (), tx.network.seq))
+    for one in below if place is None or place.side == "in" else ():
+        path = place.path if place is not None else ()
+        keeps = {file.blob for file in files_in(tree.read(one.values["in"], path))}
+        tx.do(f.Purged(one.id, "in", path, network.seq, tuple(sorted(keeps))))
+        if place is not None:
+            return
+    below = below if place is None else below[:1]
     ids = {one.id for one in below}
     for evaluation in list(network.evaluations.values()):
         if evaluation.instance in ids and is_superseded(evaluation, shown):

@@ -230,12 +230,14 @@ class Discarded(_Fact, frozen=True, tag="gone"):
 
 
 class Purged(_Fact, frozen=True, tag="purge"):
-    """A user gave up the files that stood at or below a place until record `seq`; what stands there since is kept."""
+    """A user gave up the files that stood at or below a place until record `seq`, but for those that stood there then
+    (`keeps`, by hash)."""
 
     id: int
     side: str
     path: tuple[Member, ...]
     seq: int
+    keeps: tuple[str, ...] = ()
 
 
 class Loaded(_Fact, frozen=True, tag="load"):

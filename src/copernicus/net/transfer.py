@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from copernicus.blobs.descriptors import open_regular, write_all
 from copernicus.blobs.durable import disk_errors, sync_folder
-from copernicus.blobs.folder import open_regular, write_all
 from copernicus.blobs.hashing import CHUNK_BYTES, Hasher, checked_blob, hash_file
 from copernicus.errors import (
     CopernicusError,

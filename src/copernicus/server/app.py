@@ -26,7 +26,9 @@ from copernicus.server.http.calls import About, Rooms
 from copernicus.server.http.files import Files
 from copernicus.server.http.server import HttpServer
 from copernicus.server.projects.archives.service import Archives
+from copernicus.server.projects.keeping import Keeping
 from copernicus.server.projects.pool import Pool
+from copernicus.server.projects.retention import Retention, keep_sweeping
 from copernicus.server.projects.service import Projects
 from copernicus.server.storage.abc import ProjectRow, Unit
 from copernicus.server.storage.sqlite.access import SqliteAccessStore
@@ -35,6 +37,8 @@ from copernicus.server.storage.sqlite.book import SqliteBook
 BOOK_NAME, BLOBS_NAME = "book.sqlite", "blobs"
 RECOVERY_PAUSE_S = 1.0
 RENEWAL_S = 6 * 3600.0
+DAY_S = 24 * 3600.0
+SWEEP_S, SWEEP_LEAST_S = 3600.0, 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -95,7 +99,7 @@ class Server:
         closing.callback(self._dispatch.close)
         closing.callback(self._projects.answer_waiting)
         await self._listen()
-        for duty in (self._watch_workers, self._watch_certificate):
+        for duty in (self._watch_workers, self._watch_certificate, self._sweep):
             closing.push_async_callback(_ended, asyncio.create_task(duty()))
         closing.push_async_callback(self._end_recovery)
         _log.info("server %s listens on ports %d and %d", __version__, *self._ports)
@@ -132,12 +136,18 @@ class Server:
             home=self._projects, store=self._store, jobs=self._dispatch.jobs, blobs=blobs, clock=time.time,
             server=about.fingerprint, hostname=about.hostname, limit_bytes=settings.archive_limit_bytes,
         )  # fmt: skip
+        self._retention = Retention(
+            home=self._projects, store=self._store, jobs=self._dispatch.jobs, blobs=blobs, pinned=self._archives.pinned,
+            clock=time.time, retention_s=settings.retention_days * DAY_S, high_water=settings.disk_high_water,
+        )  # fmt: skip
+        keeping = Keeping(self._projects.find, self._projects.live, self._store, blobs, self._retention, time.time)
         rooms = Rooms(
             store=self._store,
             access=self._access,
             door=Door(self._access),
             projects=self._projects,
             archives=self._archives,
+            keeping=keeping,
             dispatch=self._dispatch,
             files=self._files,
             about=about,
@@ -230,6 +240,11 @@ class Server:
                     self._dispatch.tick()
                 except Exception:
                     _log.exception("looking after the workers failed")
+
+    async def _sweep(self) -> None:
+        """Delete what has had its time; the shorter that is, the more often."""
+        retention_s = self._settings.retention_days * DAY_S or SWEEP_S
+        await keep_sweeping(self._retention, min(SWEEP_S, max(SWEEP_LEAST_S, retention_s / 100)))
 
     async def _watch_certificate(self) -> None:
         """Renew the server's certificate in time, without dropping a connection."""

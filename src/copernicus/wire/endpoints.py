@@ -61,6 +61,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("project/start", m.StartProjectRequest, m.Done, Policy.USER),
     Endpoint("project/remove", m.RemoveProjectRequest, m.Done, Policy.MEMBER),
     Endpoint("project/load", m.LoadRequest, m.LoadReply, Policy.USER),
+    Endpoint("project/usage", m.UsageRequest, m.UsageReply, Policy.MEMBER),
+    Endpoint("project/purge", m.PurgeRequest, m.PurgeReply, Policy.MEMBER),
     Endpoint("project/apply", m.ApplyRequest, m.ApplyReply, Policy.MEMBER),
     Endpoint("project/upload", m.UploadWorkflowRequest, m.UploadWorkflowReply, Policy.MEMBER),
     Endpoint("project/export", m.ExportWorkflowRequest, m.ExportWorkflowReply, Policy.MEMBER),

@@ -9,6 +9,12 @@ from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.model.jobs import JobState, WorkerOffer
 from copernicus.wire.archive_messages import LoadReply as LoadReply
 from copernicus.wire.archive_messages import LoadRequest as LoadRequest
+from copernicus.wire.holding_messages import LostFile as LostFile
+from copernicus.wire.holding_messages import PurgeReply as PurgeReply
+from copernicus.wire.holding_messages import PurgeRequest as PurgeRequest
+from copernicus.wire.holding_messages import UsageReply as UsageReply
+from copernicus.wire.holding_messages import UsageRequest as UsageRequest
+from copernicus.wire.holding_messages import UsageRow as UsageRow
 from copernicus.wire.looking_messages import (
     ChangesReply as ChangesReply,
 )

@@ -45,6 +45,11 @@ GROUPS: dict[str, tuple[Row, ...]] = {
             ("load", "Make a project of an archive."),
             ("save-state", "Say that the state is always saved."),
         ),
+        *_rows(
+            "holdings",
+            ("usage", "Show what a project has cost, and what it holds."),
+            ("purge", "Delete earlier versions for good."),
+        ),
     ),
     "Look": (
         *_rows(

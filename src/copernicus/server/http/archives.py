@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from aiohttp import web
 
-from copernicus.errors import CopernicusError
+from copernicus.errors import CopernicusError, Unavailable
 from copernicus.server.access.identity import Identity
 from copernicus.server.http.calls import Call, Handler, Rooms
+from copernicus.server.storage.abc import Unit
 from copernicus.wire import messages as m
 
 _log = logging.getLogger(__name__)
@@ -21,6 +23,8 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     async def load(call: Call, request: m.LoadRequest) -> m.LoadReply:
         call.identity.check_may_make(request.name)
         reply = await rooms.archives.load(request, call.who, call.identity.key)
+        with contextlib.suppress(Unavailable):  # what is in it is in the project now
+            await rooms.keeping.retention.delete(Unit(), {request.archive.blob})
         if not call.identity.is_super and call.identity.user:
             await asyncio.to_thread(rooms.access.grant, call.identity.user, request.name)
         return reply

@@ -12,6 +12,7 @@ from copernicus.server.access.identity import Identity
 from copernicus.server.dispatch.dispatch import Dispatch
 from copernicus.server.http.files import Files
 from copernicus.server.projects.archives.service import Archives
+from copernicus.server.projects.keeping import Keeping
 from copernicus.server.projects.service import Projects
 from copernicus.server.storage.abc import AccessStore, BookStore
 from copernicus.wire import messages as m
@@ -57,6 +58,7 @@ class Rooms:
     door: Door
     projects: Projects
     archives: Archives
+    keeping: Keeping
     dispatch: Dispatch
     files: Files
     about: About

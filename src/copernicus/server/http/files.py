@@ -48,7 +48,10 @@ class Files:
             raise TooLarge(f"At most {MOST_ASKED} blobs can be asked for at once.")
 
         def look() -> tuple[list[int], list[bool]]:
-            return [self.folder.received(blob) for blob in request.blobs], [self.folder.has(blob) for blob in request.blobs]
+            here = [self.folder.has(blob) for blob in request.blobs]
+            for blob in (blob for blob, is_here in zip(request.blobs, here, strict=True) if is_here):
+                self.folder.renew(blob)  # who asks is about to use it
+            return [self.folder.received(blob) for blob in request.blobs], here
 
         return BlobStatusReply(*await self.run(look))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from copernicus.errors import CopernicusError, InternalError
 from copernicus.server.access.identity import authorise
-from copernicus.server.http import archives, blobs, jobs, projects, sessions, streams, workers
+from copernicus.server.http import archives, blobs, holdings, jobs, projects, sessions, streams, workers
 from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.server.storage.abc import Unit
 from copernicus.wire.codec import decode
@@ -56,7 +56,7 @@ class Route:
 def all_handlers(rooms: Rooms) -> dict[str, Handler]:
     """The handlers of all nouns, by endpoint."""
     found: dict[str, Handler] = {}
-    for noun in (sessions, projects, archives, jobs, workers, streams, blobs):
+    for noun in (sessions, projects, archives, holdings, jobs, workers, streams, blobs):
         found |= noun.handlers(rooms)
     return found
 

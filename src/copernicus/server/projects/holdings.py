@@ -65,8 +65,8 @@ class LogIndex:
                     self.written.update((file.blob, file) for file in files_in(value))
                 case f.Declared(schema=schema):
                     self.declared.update((file.blob, file) for file in files_in(msgspec.to_builtins(schema)))
-                case f.Purged(id=id, side="in", path=path, seq=seq):
-                    self.given = [one for one in self.given if not _is_given_up(one, id, path, seq)]
+                case f.Purged(side="in"):
+                    self.given = [one for one in self.given if not _is_given_up(one, fact)]
 
     def holds(self) -> Iterator[Held]:
         """All that it knows of."""
@@ -75,8 +75,9 @@ class LogIndex:
         yield from (Held(file, "superseded", False) for file in self.written.values())
 
 
-def _is_given_up(one: Given, id: int, path: tuple[Member, ...], seq: int) -> bool:
-    return one.instance == id and one.seq <= seq and one.path[: len(path)] == path
+def _is_given_up(one: Given, fact: f.Purged) -> bool:
+    is_there = one.instance == fact.id and one.path[: len(fact.path)] == fact.path
+    return is_there and one.seq <= fact.seq and one.file.blob not in fact.keeps
 
 
 def network_holds(network: Network) -> Iterator[Held]:

@@ -7,7 +7,7 @@ from typing import Protocol
 from copernicus.dataflow.calls import Answer, Call
 from copernicus.errors import UnknownPath
 from copernicus.model.functions import ModuleSchema
-from copernicus.server.storage.abc import JobBook, JobRecord
+from copernicus.server.storage.abc import JobBook, JobRecord, Unit
 
 
 class Jobs(JobBook, Protocol):
@@ -19,6 +19,10 @@ class Jobs(JobBook, Protocol):
 
     def get(self, job: int) -> JobRecord | None:
         """One job that has not ended, or None."""
+        ...
+
+    def put(self, unit: Unit, job: JobRecord) -> None:
+        """Make `job` what stands in the book."""
         ...
 
     def with_checkpoint(self, project: str) -> list[int]:

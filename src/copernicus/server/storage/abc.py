@@ -15,6 +15,10 @@ import msgspec
 
 from copernicus.errors import CopernicusError
 from copernicus.model.jobs import Execution, JobDescription, JobState, StagedFile
+from copernicus.server.storage.access import AccessStore as AccessStore
+from copernicus.server.storage.access import BundleRow as BundleRow
+from copernicus.server.storage.access import SessionRow as SessionRow
+from copernicus.server.storage.access import UserRow as UserRow
 
 
 class ProjectRow(msgspec.Struct, frozen=True):
@@ -125,7 +129,20 @@ class RememberAnswer(msgspec.Struct, frozen=True):
     at: float
 
 
-Change = PutProject | DropProject | AppendRecord | PutJob | RememberAnswer
+class PutRetired(msgspec.Struct, frozen=True):
+    """A blob was found that nothing keeps any more, at this time (Unix)."""
+
+    blob: str
+    since: float
+
+
+class DropRetired(msgspec.Struct, frozen=True):
+    """A blob is kept again, or is about to be deleted."""
+
+    blob: str
+
+
+Change = PutProject | DropProject | AppendRecord | PutJob | RememberAnswer | PutRetired | DropRetired
 
 
 class Unit:
@@ -193,6 +210,10 @@ class BookStore(Protocol):
 
     def answer(self, request_id: str, who: str) -> bytes | None:
         """The answer remembered for a request id of `who`, or None. It may stand before its unit is durable."""
+        ...
+
+    def retired(self) -> dict[str, float]:
+        """The blobs that nothing keeps, and since when."""
         ...
 
     def close(self) -> None:
@@ -274,115 +295,4 @@ class JobEnds(Protocol):
 
     def job_failed(self, unit: Unit, job: JobRecord, error: str, core_s: float) -> None:
         """The job failed for good: `error` holds the message and the last lines of its output."""
-        ...
-
-
-class UserRow(msgspec.Struct, frozen=True):
-    """A user. `password_hash` is argon2's own text form; `is_super`: may do everything."""
-
-    name: str
-    password_hash: str
-    is_super: bool
-    created_at: float
-    is_disabled: bool = False
-
-
-class SessionRow(msgspec.Struct, frozen=True):
-    """An open session; only the hash of its token is known here. Times are Unix times."""
-
-    token_hash: str
-    user: str
-    created_at: float
-    used_at: float
-    expires_at: float
-
-
-class BundleRow(msgspec.Struct, frozen=True):
-    """A bundle that was issued. `projects` empty: not limited; `revoked_at` None: valid until `expires_at`."""
-
-    serial: str
-    role: str
-    user: str
-    projects: tuple[str, ...]
-    created_at: float
-    expires_at: float
-    revoked_at: float | None = None
-
-
-class AccessStore(Protocol):
-    """Users, their projects, sessions and bundles of one server. Calls return when durable; from any thread.
-
-    Two processes may use it at once (`cpc-server bundle` beside the running server). Every call may raise `Unavailable`.
-    """
-
-    def user(self, name: str) -> UserRow | None:
-        """One user, or None."""
-        ...
-
-    def users(self) -> list[UserRow]:
-        """All users, by name."""
-        ...
-
-    def put_user(self, user: UserRow) -> None:
-        """Insert or replace a user."""
-        ...
-
-    def remove_user(self, name: str) -> None:
-        """Remove a user with sessions, grants and bundles (these stay in the book, revoked)."""
-        ...
-
-    def grants(self, user: str) -> frozenset[str]:
-        """The names of the projects that `user` has access to."""
-        ...
-
-    def members(self, project: str) -> list[str]:
-        """The names of the users with access to `project`."""
-        ...
-
-    def grant(self, user: str, project: str) -> None:
-        """Give access. Giving it twice is giving it once."""
-        ...
-
-    def withdraw(self, user: str, project: str) -> None:
-        """Take access back."""
-        ...
-
-    def forget_project(self, project: str) -> None:
-        """The project was removed: nobody has access to a later one of the same name."""
-        ...
-
-    def session(self, token_hash: str) -> SessionRow | None:
-        """One session, or None."""
-        ...
-
-    def put_session(self, session: SessionRow) -> None:
-        """Insert or replace a session."""
-        ...
-
-    def remove_session(self, token_hash: str) -> None:
-        """End a session."""
-        ...
-
-    def remove_sessions(self, user: str) -> None:
-        """End all sessions of a user."""
-        ...
-
-    def remove_expired_sessions(self, now: float, idle_before: float) -> None:
-        """End the sessions that expired before `now` or were last used before `idle_before`."""
-        ...
-
-    def bundle(self, serial: str) -> BundleRow | None:
-        """One bundle, or None."""
-        ...
-
-    def bundles(self) -> list[BundleRow]:
-        """All bundles, the newest last."""
-        ...
-
-    def put_bundle(self, bundle: BundleRow) -> None:
-        """Insert or replace a bundle."""
-        ...
-
-    def close(self) -> None:
-        """Close."""
         ...

@@ -10,10 +10,12 @@ from copernicus.server.storage.abc import (
     AppendRecord,
     Change,
     DropProject,
+    DropRetired,
     JobRecord,
     ProjectRow,
     PutJob,
     PutProject,
+    PutRetired,
     RememberAnswer,
     Unit,
 )
@@ -29,6 +31,7 @@ class _Tables:
         self.jobs: dict[int, JobRecord] = {}
         self.answers: dict[tuple[str, str], bytes] = {}
         self.last_job = 0
+        self.retired: dict[str, float] = {}
 
     def apply(self, change: Change) -> None:
         """Make one change; raise `Unavailable` when it contradicts what stands."""
@@ -48,6 +51,10 @@ class _Tables:
             case PutJob(job):
                 self.jobs[job.id] = job
                 self.last_job = max(self.last_job, job.id)
+            case PutRetired(blob, since):
+                self.retired[blob] = since
+            case DropRetired(blob):
+                self.retired.pop(blob, None)
             case RememberAnswer(request_id, who, answer):
                 self.answers[request_id, who] = answer
 
@@ -130,6 +137,10 @@ class MemoryBook:
     def job(self, job: int) -> JobRecord | None:
         """See `BookStore.job`."""
         return self.disk.jobs.get(job)
+
+    def retired(self) -> dict[str, float]:
+        """See `BookStore.retired`."""
+        return dict(self.disk.retired)
 
     def last_job(self) -> int:
         """See `BookStore.last_job`."""

@@ -125,6 +125,7 @@ class Archives:
         async with self._turn:
             reader = ArchiveReader(self._blobs.path(file.blob), self._blobs, self._limit)
             self._pins[id(reader)] = reader.pins
+            reader.pins.add(file.blob)
             try:
                 contents = await asyncio.to_thread(reader.read)
                 return await self._enter(contents, request, who, key)

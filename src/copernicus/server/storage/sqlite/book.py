@@ -17,10 +17,12 @@ from copernicus.server.storage.abc import (
     AppendRecord,
     Change,
     DropProject,
+    DropRetired,
     JobRecord,
     ProjectRow,
     PutJob,
     PutProject,
+    PutRetired,
     RememberAnswer,
     Unit,
 )
@@ -48,6 +50,9 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX answers_by_time ON answers (at);
     """,
+    """
+    CREATE TABLE retired (blob TEXT PRIMARY KEY, since REAL NOT NULL) STRICT, WITHOUT ROWID;
+    """,
 )
 
 _PUT_PROJECT = "INSERT INTO projects (id, name, created_at, checksum) VALUES (?, ?, ?, ?)"
@@ -63,6 +68,8 @@ _PUT_JOB = """INSERT INTO jobs (id, project, key, data, checksum) VALUES (?, ?, 
 _REMEMBER = """INSERT INTO answers (request_id, who, answer, checksum, at) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (request_id, who) DO UPDATE SET
     answer = excluded.answer, checksum = excluded.checksum, at = excluded.at"""
+_PUT_RETIRED = "INSERT INTO retired (blob, since) VALUES (?, ?) ON CONFLICT (blob) DO UPDATE SET since = excluded.since"
+_DROP_RETIRED = "DELETE FROM retired WHERE blob = ?"
 _PRUNE = "DELETE FROM answers WHERE at < ?"
 
 
@@ -159,6 +166,10 @@ class SqliteBook:
             case PutProject(project):
                 checksum = _checksum(b"", project.id, project.name, project.created_at)
                 execute(_PUT_PROJECT, (project.id, project.name, project.created_at, checksum))
+            case PutRetired(blob, since):
+                execute(_PUT_RETIRED, (blob, since))
+            case DropRetired(blob):
+                execute(_DROP_RETIRED, (blob,))
             case DropProject(project):
                 for statement in _DROP:
                     execute(statement, (project,))
@@ -225,6 +236,10 @@ class SqliteBook:
 
     def _damaged(self, what: str) -> CorruptData:
         return CorruptData(f"{self.path} is damaged: {what} does not match its checksum.", "Restore a backup.")
+
+    def retired(self) -> dict[str, float]:
+        """See `BookStore.retired`."""
+        return {str(blob): float(since) for blob, since in self._rows("SELECT blob, since FROM retired")}
 
     def last_job(self) -> int:
         """See `BookStore.last_job`."""
