@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from copernicus.model.jobs import ExecutableOffer, JobDescription, JobState, LeasedJob, Report, Resources, WorkerOffer
 from copernicus.server.access.identity import Identity
 from copernicus.server.dispatch.dispatch import Dispatch
+from copernicus.server.dispatch.steering import Steering
 from copernicus.server.storage.abc import JobRecord, ProjectRow, Unit
 from copernicus.server.storage.memory import MemoryBook
 from copernicus.wire import messages as m
@@ -27,6 +28,8 @@ class Project:
         self.ends: list[tuple[str, int, str]] = []
         self.refuse = ""
         self.then: Callable[[Unit, JobRecord], None] = lambda unit, job: None
+        self.is_wanted = True
+        self.clear: Callable[[Unit, str, str], None] = lambda unit, project, key: None
 
     def job_finished(self, unit: Unit, job: JobRecord, outputs: dict[str, object], core_s: float) -> str:
         self.ends.append(("finished", job.id, repr(outputs)))
@@ -35,6 +38,11 @@ class Project:
 
     def job_failed(self, unit: Unit, job: JobRecord, error: str, core_s: float) -> None:
         self.ends.append(("failed", job.id, error))
+
+    def job_rerun(self, unit: Unit, job: JobRecord, who: str) -> bool:
+        if self.is_wanted:
+            self.clear(unit, job.project, job.key)
+        return self.is_wanted
 
 
 class Rig:
@@ -60,6 +68,8 @@ class Rig:
             heartbeat_s=HEARTBEAT_S,
         )
         self.dispatch.ends = self.project
+        self.project.clear = self.dispatch.jobs.clear
+        self.steering = Steering(self.dispatch, self.book, lambda: self.now)
         self.dispatch.load()
 
     # --- what projects do

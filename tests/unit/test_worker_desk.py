@@ -142,10 +142,10 @@ def test_stopping_and_closing() -> None:
     desk = a_desk(cores=1)
     give(desk, lease(1), lease(2), lease(3))
     attempt = run(desk)
-    desk.stop([2])
+    desk.stop({2: "unwanted"})
     assert (outcomes(desk), attempt.stopped) == ({2: "interrupted"}, "")
-    desk.stop([1])
-    assert attempt.stopped == "unwanted"
+    desk.stop({1: "held"})
+    assert attempt.stopped == "held"
     desk.close()
     assert outcomes(desk) == {2: "interrupted", 3: "interrupted"}
     assert desk.take() is None

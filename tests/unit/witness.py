@@ -187,6 +187,8 @@ class Witness:
             case transaction.BlockJob():
                 if self.jobs[effect.key]["state"] in ("queued", "blocked"):
                     self.jobs[effect.key]["state"] = "blocked" if effect.why else "queued"
+            case transaction.StopJob():
+                assert all(self.reference.is_held(path) for path in self.reference.wanting(effect.key)), "stops who may work"
             case transaction.SupersedeJob():
                 job = self.jobs[effect.key]
                 if job["state"] == "leased":

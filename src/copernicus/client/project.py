@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from copernicus.errors import Conflict, CopernicusError, Unavailable, UnknownPath
 from copernicus.model import edits as e
+from copernicus.model.jobs import JobState
 from copernicus.model.types import decode, parse_type
 from copernicus.model.values import FileRef, Value, to_json
 from copernicus.wire import messages as m
@@ -95,9 +96,9 @@ class Editor:
         """Let an instance, or the whole project, run."""
         return self.edit(e.Activate(str(path)))
 
-    def deactivate(self, path: Where = "") -> str:
-        """Hold an instance, or the whole project."""
-        return self.edit(e.Deactivate(str(path)))
+    def deactivate(self, path: Where = "", *, is_now: bool = False) -> str:
+        """Hold an instance, or the whole project; `is_now`: jobs that run stop too, with a checkpoint."""
+        return self.edit(e.Deactivate(str(path), is_now))
 
     def clear_error(self, path: Where = "") -> str:
         """Forget the errors below `path`; failed jobs get a fresh budget of attempts."""
@@ -270,6 +271,29 @@ class Project(Editor):
         from copernicus.client.following import follow
 
         return follow(self, str(target), when_away)
+
+    def jobs(self, path: Where = "", states: Sequence[JobState] = ()) -> Iterator[m.JobRow]:
+        """Go through all jobs of the project, or of what is at and below `path`, ended ones too, the newest first."""
+        before = 0
+        while rows := self.jobs_page(path, states, before=before).jobs:
+            yield from rows
+            before = rows[-1].job
+
+    def jobs_page(self, path: Where = "", states: Sequence[JobState] = (), *, before: int = 0, limit: int = 0) -> m.JobsReply:
+        """Return the newest jobs with numbers below `before` (0: all), at most `limit` (0: 1,000)."""
+        return self.client.caller.call(m.JobsRequest(self.name, str(path), [*states], before, limit))
+
+    def stop_job(self, job: int) -> str:
+        """End a job as failed, its checkpoint kept; return what the server says."""
+        return self.client.caller.call(m.StopJobRequest(self.name, job, new_request_id())).note
+
+    def rerun_job(self, job: int) -> str:
+        """Give a job a fresh budget of attempts; if it failed it is queued again, from its last checkpoint."""
+        return self.client.caller.call(m.RerunJobRequest(self.name, job, new_request_id())).note
+
+    def command_failed(self, job: int) -> str:
+        """Declare the attempt at a job that is under way lost: the job is queued again."""
+        return self.client.caller.call(m.CommandFailedRequest(self.name, job, new_request_id())).note
 
     def log(self, target: str | int = "") -> Sequence[m.LogEntry]:
         """Return what happened to the project, an instance or a job, oldest first."""

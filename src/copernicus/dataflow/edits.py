@@ -245,6 +245,8 @@ def _deactivate(tx: Transaction, edit: e.Deactivate) -> str:
         if not one.is_held:
             tx.do(f.Held(one.id, True))
         look_again_below(tx, one)
+        if edit.is_now:
+            tx.to_stop.update(dict.fromkeys(below.id for below in network.subtree(one)))
     return ""
 
 

@@ -11,7 +11,7 @@ from copernicus.dataflow.courses import earlier_keys
 from copernicus.dataflow.evaluating import ask_for_job, consider_evaluated
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.status import find_remade, first_error, is_busy_itself, why_blocked, why_held
-from copernicus.dataflow.transaction import BlockJob, Transaction, WantJob
+from copernicus.dataflow.transaction import BlockJob, StopJob, Transaction, WantJob
 from copernicus.dataflow.views import evaluated_readers, length_of, readers_of
 
 
@@ -159,3 +159,6 @@ def _mark_remade(tx: Transaction) -> None:
         elif why != evaluation.why_blocked:
             tx.effects.append(BlockJob(key, why))
         network.derive(evaluation, "why_blocked", why)
+        wanting = [network.instances[id] for id in evaluation.wanted]
+        if not tx.to_stop.keys().isdisjoint(evaluation.wanted) and all(why_held(network, one) for one in wanting):
+            tx.effects.append(StopJob(key))

@@ -70,6 +70,12 @@ class BlockJob(msgspec.Struct, frozen=True):
     why: str
 
 
+class StopJob(msgspec.Struct, frozen=True):
+    """The job must not run now: an attempt that is under way is to stop, with a checkpoint."""
+
+    key: str
+
+
 class SupersedeJob(msgspec.Struct, frozen=True):
     """Nobody wants this job any more."""
 
@@ -82,7 +88,7 @@ class ClearJob(msgspec.Struct, frozen=True):
     key: str
 
 
-Effect = DescribeJob | EvaluatePure | StartCall | WantJob | RenameJob | BlockJob | SupersedeJob | ClearJob
+Effect = DescribeJob | EvaluatePure | StartCall | WantJob | RenameJob | BlockJob | StopJob | SupersedeJob | ClearJob
 
 
 class Catalog:
@@ -131,6 +137,8 @@ class Transaction:
         """How many controllers' calls led to this step, with no job's end and no user's edit among them."""
         self.wants: dict[str, tuple[Instance, JobDescription]] = {}
         """Jobs that are wanted, by key, and for whom."""
+        self.to_stop: dict[int, None] = {}
+        """Instances whose jobs, if they run, are to stop when nobody else who wants them may work."""
         self.to_ask: dict[int, None] = {}
         """Commands and controllers to be asked once the step has come to rest."""
         self.effects: list[Effect] = []

@@ -93,9 +93,10 @@ class Activate(_Edit, frozen=True, tag="activate"):
 
 
 class Deactivate(_Edit, frozen=True, tag="deactivate"):
-    """Hold an instance (or, with an empty path, the whole project)."""
+    """Hold an instance (or, with an empty path, the whole project). `is_now`: jobs that run stop with a checkpoint."""
 
     path: str = ""
+    is_now: bool = False
 
 
 class ClearError(_Edit, frozen=True, tag="clear-error"):

@@ -9,6 +9,8 @@ import msgspec
 from copernicus.model.values import FileRef
 
 JobState = Literal["blocked", "queued", "leased", "done", "failed", "cancelled"]
+StopReason = Literal["", "unwanted", "held", "stopped"]
+"""Why an attempt under way is to end: nobody wants the job any more, it may not run now, or a person has stopped it."""
 OPEN_STATES: frozenset[JobState] = frozenset({"blocked", "queued", "leased"})
 PRIORITY_MIN, PRIORITY_MAX = -30, 30
 

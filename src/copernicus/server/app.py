@@ -22,6 +22,7 @@ from copernicus.net.keys import KeyFolder
 from copernicus.net.tls import fingerprint, server_client_port_context, server_secure_port_context
 from copernicus.server.access.door import Door
 from copernicus.server.dispatch.dispatch import Dispatch
+from copernicus.server.dispatch.steering import Steering
 from copernicus.server.http.calls import About, Rooms
 from copernicus.server.http.files import Files
 from copernicus.server.http.server import HttpServer
@@ -149,6 +150,7 @@ class Server:
             archives=self._archives,
             keeping=keeping,
             dispatch=self._dispatch,
+            steering=Steering(self._dispatch, self._store, time.time),
             files=self._files,
             about=about,
             refusal=lambda: self._refusal,

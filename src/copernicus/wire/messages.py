@@ -15,6 +15,15 @@ from copernicus.wire.holding_messages import PurgeRequest as PurgeRequest
 from copernicus.wire.holding_messages import UsageReply as UsageReply
 from copernicus.wire.holding_messages import UsageRequest as UsageRequest
 from copernicus.wire.holding_messages import UsageRow as UsageRow
+from copernicus.wire.job_messages import CommandFailedRequest as CommandFailedRequest
+from copernicus.wire.job_messages import JobCommand as JobCommand
+from copernicus.wire.job_messages import JobRow as JobRow
+from copernicus.wire.job_messages import JobsReply as JobsReply
+from copernicus.wire.job_messages import JobsRequest as JobsRequest
+from copernicus.wire.job_messages import QueueRequest as QueueRequest
+from copernicus.wire.job_messages import RerunJobRequest as RerunJobRequest
+from copernicus.wire.job_messages import RunningRequest as RunningRequest
+from copernicus.wire.job_messages import StopJobRequest as StopJobRequest
 from copernicus.wire.looking_messages import (
     ChangesReply as ChangesReply,
 )
@@ -311,44 +320,7 @@ class StatusReply(Message, frozen=True):
     core_s: float = 0.0
 
 
-# --- jobs and workers, as people see them ------------------------------------------------------------------------
-
-
-class QueueRequest(Message, frozen=True):
-    """Jobs that are not leased yet, in the order in which they would be given out. Without `project`: of all."""
-
-    project: str = ""
-
-
-class JobRow(Message, frozen=True):
-    """One job; `progress` is what the worker last said, `waited_s` since it was queued, `running_s` since it was leased."""
-
-    job: int
-    project: str
-    path: str
-    executable: str
-    state: JobState
-    priority: int
-    attempt: int
-    why: str = ""
-    worker: str = ""
-    hostname: str = ""
-    cores: int = 0
-    waited_s: float = 0.0
-    running_s: float = 0.0
-    heartbeat_s: float | None = None
-
-
-class JobsReply(Message, frozen=True):
-    """Jobs."""
-
-    jobs: list[JobRow]
-
-
-class RunningRequest(Message, frozen=True):
-    """Jobs that workers have. Without `project`: of all."""
-
-    project: str = ""
+# --- workers, as people see them ------------------------------------------------------------------------
 
 
 class WorkersRequest(Message, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copernicus.model.jobs import LeasedJob, Report, WorkerOffer
+from copernicus.model.jobs import LeasedJob, Report, StopReason, WorkerOffer
 from copernicus.wire.message import Message
 
 
@@ -77,11 +77,12 @@ class HeartbeatRequest(Message, frozen=True):
 
 
 class HeartbeatReply(Message, frozen=True):
-    """`stop` lists jobs that nobody wants any more; `is_unknown_worker` asks for an announcement."""
+    """`stop` lists jobs whose attempts are to end, `why` the reason of each; `is_unknown_worker` asks for an announcement."""
 
     stop: list[int] = []
     heartbeat_s: float = 120.0
     is_unknown_worker: bool = False
+    why: dict[int, StopReason] = {}
 
 
 class FarewellRequest(Message, frozen=True):

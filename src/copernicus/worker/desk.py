@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from copernicus.model.jobs import LeasedJob, Report
 from copernicus.wire.messages import Beat
 from copernicus.worker.partition import BATCH, fit, granted, hoard
-from copernicus.worker.workload import Attempt, Ended
+from copernicus.worker.workload import Attempt, Ended, Reason
 
 RECENT = 8
 STUCK_S = 1.0
@@ -225,16 +225,15 @@ class Desk:
         beats = [Beat(one.lease.job, one.lease.attempt, one.progress()) for one in running]
         return beats + [Beat(job, attempt) for job, attempt in waiting]
 
-    def stop(self, jobs: Iterable[int]) -> None:
-        """Nobody wants these jobs any more: those in hand are given back, those that run are asked to end."""
-        unwanted = set(jobs)
+    def stop(self, jobs: Mapping[int, Reason]) -> None:
+        """These jobs are to end, each for a reason: those in hand are given back, those that run are asked to stop."""
         with self._changed:
-            for lease in [lease for lease in self._hand if lease.job in unwanted]:
+            for lease in [lease for lease in self._hand if lease.job in jobs]:
                 self._hand.remove(lease)
                 self._return(lease)
             for attempt in self._running.values():
-                if attempt.lease.job in unwanted:
-                    attempt.stop("unwanted")
+                if attempt.lease.job in jobs:
+                    attempt.stop(jobs[attempt.lease.job])
             self._changed.notify_all()
 
     def check(self, now: float) -> None:

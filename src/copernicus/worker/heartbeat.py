@@ -51,7 +51,7 @@ class Heartbeat:
             self._pause_s = self.interval_s / 3
             if reply.is_unknown_worker:
                 self._announce()
-            self._desk.stop(reply.stop)
+            self._desk.stop({job: reply.why.get(job) or "unwanted" for job in reply.stop})
         except CopernicusError:  # the exchange tells about it
             self._pause_s = min(self._pause_s, RETRY_S * (0.5 + random.random() / 2))  # noqa: S311 - no secret
 

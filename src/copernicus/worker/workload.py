@@ -29,7 +29,8 @@ from copernicus.worker.shelf import Shelf, size_on_disk
 
 STREAM_LIMIT_BYTES = 256 * 1024**2
 GRACE_S = 10.0
-Reason = Literal["unwanted", "leaving", "wall time", "too much output"]
+Reason = Literal["", "unwanted", "held", "stopped", "leaving", "wall time", "too much output"]
+ASKED_TO: frozenset[Reason | None] = frozenset({"unwanted", "held", "stopped", "leaving"})
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class Attempt:
 
     def _judged(self, evidence: _Evidence) -> tuple[Judgement, Literal["finished", "failed", "retry", "interrupted"]]:
         """A program that was stopped has not finished, whatever it says; otherwise the job's rules decide."""
-        if self._reason in ("unwanted", "leaving"):
+        if self._reason in ASKED_TO:
             return Judgement("retry", self._why()), "interrupted"
         if self._reason == "wall time":
             # Without progress the next attempt would end the same way: it must count.
@@ -244,9 +245,12 @@ class Attempt:
         name = self.lease.description.executable
         return {
             "unwanted": f"{name} was stopped: nobody wants it any more.",
+            "held": f"{name} was stopped: it is held.",
+            "stopped": f"{name} was stopped by a person.",
             "leaving": f"{name} was interrupted: the worker had to stop.",
             "wall time": f"{name} was stopped: its wall time of {self.lease.description.resources.wall_time_s} s was over.",
             "too much output": f"{name} was stopped: it printed more than {STREAM_LIMIT_BYTES >> 20} MiB.",
+            "": "",
             None: "",
         }[self._reason]
 

@@ -118,10 +118,11 @@ def activate_command(context: Context, path: str) -> None:
 
 @command("deactivate")
 @click.argument("path", metavar="[INSTANCE]", default="")
+@click.option("--now", "is_now", is_flag=True, help="Stop the jobs that run, with a checkpoint from which they go on later.")
 @pass_context
-def deactivate_command(context: Context, path: str) -> None:
+def deactivate_command(context: Context, path: str, is_now: bool) -> None:
     """Hold INSTANCE, or the whole project: nothing new is started there, jobs that run go on to their end."""
-    make(context, e.Deactivate(path))
+    make(context, e.Deactivate(path, is_now))
 
 
 @command("clear-error")

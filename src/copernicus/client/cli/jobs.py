@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import click
+
 from copernicus.client.cli.context import Context, command, pass_context
 from copernicus.client.output import text
+from copernicus.model.jobs import JobState
+from copernicus.wire import messages as m
+
+SHOWN_JOBS = 100
+STATES: tuple[JobState, ...] = ("blocked", "queued", "leased", "done", "failed", "cancelled")
 
 
 @command("queue")
@@ -42,6 +49,95 @@ def running_command(context: Context) -> None:
         yield from text.table(head, cells, right="JOB ATTEMPT CORES") or ["No jobs run."]
 
     context.show(rows, lines)
+
+
+@command("jobs")
+@click.argument("path", default="", metavar="[PATH]")
+@click.option(
+    "--state", "states", type=click.Choice(STATES), multiple=True, help="Only jobs in this state; may be said several times."
+)
+@click.option("--before", type=click.IntRange(min=1), default=None, metavar="JOB", help="Only jobs with smaller numbers.")
+@click.option("-a", "--all", "is_all", is_flag=True, help=f"All of them, also where there are more than {SHOWN_JOBS}.")
+@pass_context
+def jobs_command(context: Context, path: str, states: tuple[JobState, ...], before: int | None, is_all: bool) -> None:
+    """List all jobs of the project, or those of what is at and below PATH, ended ones too, the newest first."""
+    project = context.project
+    page = project.jobs_page(path, states, before=before or 0, limit=SHOWN_JOBS)
+    rows = page.jobs
+    while rows and (is_all or context.is_json) and (more := project.jobs_page(path, states, before=rows[-1].job).jobs):
+        rows = [*rows, *more]
+
+    def lines() -> Iterator[str]:
+        head = ("JOB", "INSTANCE", "EXECUTABLE", "STATE", "ATTEMPT", "CORE TIME", "ENDED", "WHY")
+        cells = [
+            (str(row.job), row.path, row.executable, row.state, str(row.attempt), text.duration(row.core_s),
+             text.moment(row.ended_at) if row.ended_at else "", row.why.partition("\n")[0])
+            for row in rows
+        ]  # fmt: skip
+        yield from text.table(head, cells, right="JOB ATTEMPT") or ["There are no such jobs."]
+        if len(rows) == SHOWN_JOBS < page.total:
+            yield f"There are {page.total} in all. Older ones: cpcc jobs --before {rows[-1].job} {path}".rstrip()
+
+    context.show(rows, lines)
+
+
+@command("heartbeats")
+@pass_context
+def heartbeats_command(context: Context) -> None:
+    """List the workers, the jobs that each has, and when a sign of life of each came last."""
+    running = context.client.running(context.project_flag or "")
+    workers = [(row, [job for job in running if job.worker == row.offer.worker]) for row in context.client.workers()]
+
+    def lines() -> Iterator[str]:
+        head = ("WORKER", "HOST", "HEARD FROM", "JOB", "PROJECT", "INSTANCE", "ATTEMPT", "HEARD FROM", "")
+        cells: list[tuple[str, ...]] = []
+        for row, jobs in workers:
+            heard = "lost" if row.is_lost else _ago(row.seen_s)
+            cells.append((row.offer.worker, row.offer.hostname, heard, *_job_cells(jobs[0] if jobs else None)))
+            cells += [("", "", "", *_job_cells(job)) for job in jobs[1:]]
+        yield from text.table(head, cells, right="JOB ATTEMPT") or ["No worker has been heard of lately."]
+
+    context.show([{"worker": row, "jobs": jobs} for row, jobs in workers], lines)
+
+
+def _job_cells(job: m.JobRow | None) -> tuple[str, ...]:
+    if job is None:
+        return ("", "", "no jobs", "", "", "")
+    return (str(job.job), job.project, job.path, str(job.attempt), _ago(job.heartbeat_s), job.why)
+
+
+@command("stop")
+@click.argument("job", type=click.IntRange(min=1))
+@pass_context
+def stop_command(context: Context, job: int) -> None:
+    """Stop JOB (a number): it ends as failed, and its last checkpoint stays. It goes on with: cpcc rerun JOB"""
+    _done(context, context.project.stop_job(job))
+
+
+@command("rerun")
+@click.argument("job", type=click.IntRange(min=1))
+@pass_context
+def rerun_command(context: Context, job: int) -> None:
+    """Give JOB (a number) a fresh budget of attempts; one that failed is queued again, from its last checkpoint.
+
+    From nothing: cpcc force-rerun INSTANCE
+    """
+    _done(context, context.project.rerun_job(job))
+
+
+@command("command-failed")
+@click.argument("job", type=click.IntRange(min=1))
+@pass_context
+def command_failed_command(context: Context, job: int) -> None:
+    """Count the attempt at JOB (a number) that is under way as lost: the job is queued again, from its last checkpoint.
+
+    What the worker that has it may still say counts no more.
+    """
+    _done(context, context.project.command_failed(job))
+
+
+def _done(context: Context, note: str) -> None:
+    context.show({"note": note}, lambda: [note])
 
 
 @command("workers")

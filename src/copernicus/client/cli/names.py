@@ -99,7 +99,12 @@ GROUPS: dict[str, tuple[Row, ...]] = {
         "jobs",
         ("queue", "List the jobs that wait for a worker."),
         ("running", "List the jobs that workers have."),
+        ("jobs", "List all jobs of a project, ended ones too."),
+        ("heartbeats", "List the workers with their jobs, and when each was last heard of."),
         ("workers", "List the workers."),
+        ("stop", "Stop a job; its checkpoint stays."),
+        ("rerun", "Give a job a fresh start, from its last checkpoint."),
+        ("command-failed", "Count the attempt at a job as lost."),
     ),
     "Modules": _rows(
         "modules",
@@ -111,7 +116,7 @@ GROUPS: dict[str, tuple[Row, ...]] = {
 
 ALIASES = {
     "p": "projects", "set-default": "cd", "get-default": "pwd", "list": "ls", "get-file": "getf", "s": "status",
-    "set-file": "setf", "hold": "deactivate", "q": "queue", "r": "running",
+    "set-file": "setf", "hold": "deactivate", "q": "queue", "r": "running", "h": "heartbeats",
 }  # fmt: skip
 
 _BY_NAME = {row.name: row for rows in GROUPS.values() for row in rows}

@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 from msgspec.structs import replace
 
-from copernicus.model.jobs import OPEN_STATES, JobDescription, JobState
+from copernicus.model.jobs import OPEN_STATES, JobDescription, JobState, StopReason
 from copernicus.server.dispatch.outcomes import LOST_WORKERS_ALONE
 from copernicus.server.scheduling.queue import Queue, Waiting
 from copernicus.server.scheduling.shapes import Shape
@@ -21,6 +21,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     project: str
     key: str
     state: JobState
+    instance: int
     has_checkpoint: bool = False
 
 
@@ -94,6 +95,13 @@ class Jobs:
         """The ended jobs of a project that have a checkpoint."""
         return [number for number, line in self._ended.items() if line.has_checkpoint and line.project == project]
 
+    def outlines(self, project: str) -> Iterator[tuple[int, JobState, int]]:
+        """Number, state and instance of each job of a project."""
+        for number in self._by_key.get(project, {}).values():
+            job = self._open.get(number) or self._ended.get(number)
+            if job is not None:
+                yield number, job.state, job.instance
+
     def counts(self, project: str) -> dict[str, int]:
         """How many jobs of a project are in which state."""
         return {state: count for state, count in self._counts.get(project, {}).items() if count}
@@ -144,7 +152,7 @@ class Jobs:
         if job.state not in OPEN_STATES:
             self._open.pop(job.id, None)
             self._settling[job.id] = job
-            self._ended[job.id] = Line(job.project, job.key, job.state, bool(job.checkpoint))
+            self._ended[job.id] = Line(job.project, job.key, job.state, job.instance, bool(job.checkpoint))
             return
         self._open[job.id] = job
         if job.state == "leased":
@@ -184,7 +192,8 @@ class Jobs:
             return self._last
         wanted = replace(job, path=path, instance=instance, description=description)
         if job.state == "leased":
-            wanted = replace(wanted, is_superseded=False, why=why_blocked)
+            stop: StopReason = "" if job.stop == "held" and not why_blocked else job.stop
+            wanted = replace(wanted, is_superseded=False, why=why_blocked, stop=stop)
         elif job.state in ("blocked", "queued", "cancelled"):
             wanted = self._extending(replace(wanted, why=why_blocked), extends)
             wanted = replace(wanted, state=wanted.resting_state)
@@ -233,7 +242,13 @@ class Jobs:
                 self.put(unit, wanted)
         elif job is not None and job.state == "leased" and job.why != why:
             # It goes on; should it come back unfinished, it must not be started again.
-            self.put(unit, replace(job, why=why))
+            self.put(unit, replace(job, why=why, stop="" if job.stop == "held" and not why else job.stop))
+
+    def stop_now(self, unit: Unit, project: str, key: str) -> None:
+        """See `JobBook.stop_now`."""
+        job = self.find(project, key)
+        if job is not None and job.state == "leased" and not job.stop:
+            self.put(unit, replace(job, stop="held"))
 
     def supersede(self, unit: Unit, project: str, key: str) -> None:
         """See `JobBook.supersede`."""
@@ -249,7 +264,7 @@ class Jobs:
         """See `JobBook.clear`."""
         job = self.find(project, key)
         if job is not None and job.state in ("failed", "done"):
-            self.put(unit, replace(job, state="queued", why="", program_failures=0, lost_workers=0))
+            self.put(unit, replace(job, state="queued", why="", stopped_by="", program_failures=0, lost_workers=0))
 
     def numbers(self, project: str) -> list[int]:
         """See `JobBook.numbers`."""

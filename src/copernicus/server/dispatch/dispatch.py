@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from copernicus.errors import UsageError
-from copernicus.model.jobs import LeasedJob, Report
+from copernicus.model.jobs import LeasedJob, Report, StopReason
 from copernicus.server.access.identity import Identity, unknown_project
 from copernicus.server.dispatch import outcomes
 from copernicus.server.dispatch.polls import Poll, Polls
@@ -122,7 +122,7 @@ class Dispatch:
             await self._store.submit(Unit())
             return reply
         unit = Unit()
-        with self._deciding():
+        with self.deciding():
             verdicts = [self._accept(unit, worker, report) for report in request.reports]
             reply = self._reply(unit, worker, request, verdicts)
         if request.reports or reply.jobs or reply.is_unknown_worker or request.wait_s <= 0:
@@ -133,23 +133,25 @@ class Dispatch:
     async def heartbeat(self, request: m.HeartbeatRequest, identity: Identity) -> m.HeartbeatReply:
         """Renew leases; the answer names the jobs that the worker shall stop. Nothing of this is stored."""
         worker = self.workers.heard(request.worker, identity.key)
-        stop = []
+        why: dict[int, StopReason] = {}
         for beat in request.beats:
             is_current = self.workers.beat(worker, beat.job, beat.attempt, beat.progress)
             job = self.jobs.get(beat.job)
             if not is_current or job is None or job.is_superseded:
-                stop.append(beat.job)
-        if stop:
+                why[beat.job] = "unwanted"
+            elif job.stop:
+                why[beat.job] = job.stop
+        if why:
             await self._store.submit(Unit())  # a job is not stopped for a change that may not come to be
-        return m.HeartbeatReply(stop, self.heartbeat_s, is_unknown_worker=worker.offer is None)
+        return m.HeartbeatReply(list(why), self.heartbeat_s, worker.offer is None, why)
 
     async def farewell(self, request: m.FarewellRequest, identity: Identity) -> m.Done:
         """A worker ends: what it still had goes back to the queue, and that counts against nobody."""
         worker = self.workers.heard(request.worker, identity.key)
         unit = Unit()
-        with self._deciding():
+        with self.deciding():
             for job in self._leased_to(worker):
-                self._end(unit, job, outcomes.Ended(outcomes.interrupted(job, self._clock(), "worker left")), {})
+                self.end(unit, job, outcomes.Ended(outcomes.interrupted(job, self._clock(), "worker left")), {})
         _log.info("worker %s on %s left: %s", worker.name, worker.hostname, request.why or "no reason given")
         self.workers.drop(worker.name)
         await self._store.submit(unit)
@@ -166,17 +168,17 @@ class Dispatch:
             self.workers.renew_all()
             return
         unit = Unit()
-        with self._deciding():
+        with self.deciding():
             for worker in self.workers.silent():
                 _log.warning("worker %s on %s is lost, with %d jobs", worker.name, worker.hostname, len(worker.leases))
                 worker.is_lost = True
                 for job in self._leased_to(worker):
-                    self._end(unit, job, outcomes.lost(job, self._clock(), self.heartbeat_s), {})
+                    self.end(unit, job, outcomes.lost(job, self._clock(), self.heartbeat_s), {})
             for worker, number in self.workers.unclaimed():
                 if (unclaimed := self.jobs.get(number)) is not None:
                     _log.warning("worker %s does not have job %d", worker.name, number)
                     again = outcomes.interrupted(unclaimed, self._clock(), "not claimed")
-                    self._end(unit, unclaimed, outcomes.Ended(again), {})
+                    self.end(unit, unclaimed, outcomes.Ended(again), {})
         self.workers.drop_long_lost(LOST_KEPT_S)
         self.streams.forget_unfollowed()
         if unit.changes:
@@ -185,7 +187,8 @@ class Dispatch:
     # --- inside
 
     @contextmanager
-    def _deciding(self) -> Iterator[None]:
+    def deciding(self) -> Iterator[None]:
+        """Tell of a decision that broke off half-way: what is in memory counts no more then."""
         try:
             yield
         except Exception as error:
@@ -204,10 +207,10 @@ class Dispatch:
         if missing:  # the worker drops a refused report, so the attempt ends with it
             why = f"The file {missing} that the report names has not been received."
             report = replace(report, outcome="retry", error=why, outputs={}, checkpoint=())
-        self._end(unit, job, outcomes.reported(job, report, self._clock()), report.outputs)
+        self.end(unit, job, outcomes.reported(job, report, self._clock()), report.outputs)
         return m.Verdict(report.job, report.attempt, "refused" if missing else "accepted", why)
 
-    def _end(self, unit: Unit, before: JobRecord, ended: outcomes.Ended, outputs: dict[str, Any]) -> None:
+    def end(self, unit: Unit, before: JobRecord, ended: outcomes.Ended, outputs: dict[str, Any]) -> None:
         """The current attempt of `before` is over: the book, and the project that the job belongs to, follow."""
         self.workers.release(before)
         job = ended.job
@@ -218,7 +221,7 @@ class Dispatch:
             if refusal:
                 self.jobs.put(unit, replace(job, state="failed", why=refusal))
         elif job.state == "failed":
-            self.ends.job_failed(unit, job, ended.error, outcomes.spent_core_s(job))
+            self.ends.job_failed(unit, job, ended.error or job.why, outcomes.spent_core_s(job))
 
     def _missing_blob(self, job: JobRecord, report: Report) -> str:
         """The first file that the report speaks of and that is not here, "" when all are."""
@@ -301,7 +304,7 @@ class Dispatch:
 
     def _serve(self, poll: Poll) -> None:
         unit = Unit()
-        with self._deciding():
+        with self.deciding():
             reply = self._reply(unit, poll.worker, poll.request, [])
         if reply.jobs:
             self._polls.remove(poll)

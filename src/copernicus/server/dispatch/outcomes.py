@@ -62,25 +62,27 @@ def reported(job: JobRecord, report: Report, now: float) -> Ended:
             return Ended(replace(_ended(job, row, "done"), checkpoint=last))
         case "interrupted":
             return Ended(_again(job, row, report.checkpoint))
-        case "retry" if not job.is_superseded:
-            return _failed_once(job, row, report)
-        case _ if job.is_superseded:
+        case _ if job.is_superseded or job.stopped_by:
             return Ended(_again(job, row, report.checkpoint))
+        case "retry":
+            return _failed_once(job, row, report)
         case _:
             return _failed(job, row, report.error or "The program failed.", report.checkpoint)
 
 
-def interrupted(job: JobRecord, now: float, outcome: str) -> JobRecord:
+def interrupted(job: JobRecord, now: float, outcome: str, error: str = "") -> JobRecord:
     """The current attempt has ended for a reason that is not the job's; `outcome` names it. The next follows at once."""
     row = _current(job)
     wall_s = max(0.0, now - row.started_at)
-    return _again(job, replace(row, ended_at=now, outcome=outcome, core_s=wall_s * job.cores, gpu_s=wall_s * row.gpus), ())
+    row = replace(row, ended_at=now, outcome=outcome, error=error, core_s=wall_s * job.cores, gpu_s=wall_s * row.gpus)
+    return _again(job, row, ())
 
 
-def lost(job: JobRecord, now: float, silent_s: float) -> Ended:
-    """The worker of the current attempt was not heard of for `silent_s`."""
-    again = interrupted(job, now, "worker lost")
-    if job.is_superseded:
+def lost(job: JobRecord, now: float, silent_s: float, declared_by: str = "") -> Ended:
+    """The worker of the current attempt was not heard of for `silent_s`, or a person says that the attempt is lost."""
+    error = f"declared lost by {declared_by}" if declared_by else f"not heard of for {silent_s:.0f} s"
+    again = interrupted(job, now, "worker lost", error)
+    if job.is_superseded or job.stopped_by:
         return Ended(again)
     count = job.lost_workers + 1
     again = replace(again, lost_workers=count)
@@ -89,10 +91,15 @@ def lost(job: JobRecord, now: float, silent_s: float) -> Ended:
     lines = [f"{count} workers were lost while they ran this job; it is not given to another one."]
     for row in again.attempts:
         if row.outcome == "worker lost":
-            lines.append(f"attempt {row.attempt}: worker {row.worker} on {row.hostname or 'an unknown host'}")
-    lines.append(f"Each was silent for {silent_s:.0f} s. Does the job need more memory than the workers have?")
+            lines.append(f"attempt {row.attempt}: worker {row.worker} on {row.hostname or 'an unknown host'}, {row.error}")
+    lines.append("Does the job need more memory than the workers have?")
     error = "\n".join(lines)
     return Ended(replace(again, state="failed", why=error), error)
+
+
+def stopped(job: JobRecord, who: str) -> JobRecord:
+    """A person has stopped a job that no worker has."""
+    return replace(job, state="failed", why=f"stopped by {who}", stopped_by=who, waits_for=0)
 
 
 def spent_core_s(job: JobRecord) -> float:
@@ -136,14 +143,24 @@ def _failed(job: JobRecord, row: AttemptRow, message: str, checkpoint: tuple[Sta
 
 
 def _again(job: JobRecord, row: AttemptRow, checkpoint: tuple[StagedFile, ...]) -> JobRecord:
-    why = "" if job.is_superseded else job.why
-    state: JobState = "cancelled" if job.is_superseded else "blocked" if why else "queued"
+    state, why = _follows(job)
     return replace(_ended(job, row, state), why=why, checkpoint=checkpoint or job.checkpoint)
+
+
+def _follows(job: JobRecord) -> tuple[JobState, str]:
+    """What an attempt that did not finish leads to, and why."""
+    if job.is_superseded:
+        return "cancelled", ""
+    if job.stopped_by:
+        return "failed", f"stopped by {job.stopped_by}"
+    return ("blocked" if job.why else "queued"), job.why
 
 
 def _ended(job: JobRecord, row: AttemptRow, state: JobState) -> JobRecord:
     attempts = (*job.attempts[:-1], row)
-    return replace(job, state=state, why="", worker="", bundle="", cores=0, attempts=attempts, is_superseded=False)
+    return replace(
+        job, state=state, why="", worker="", bundle="", cores=0, attempts=attempts, is_superseded=False, stop="", stopped_by=""
+    )
 
 
 def _current(job: JobRecord) -> AttemptRow:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from heapq import nlargest
 
+from copernicus.errors import UnknownPath
 from copernicus.model.jobs import OPEN_STATES, JobState
 from copernicus.server.dispatch.book import Jobs
 from copernicus.server.dispatch.workers import Worker, Workers
@@ -27,11 +29,11 @@ class JobViews(Jobs):
         monotonic: Callable[[], float],
     ) -> None:
         super().__init__(store, clock)
-        self._workers, self._names, self._monotonic = workers, names, monotonic
+        self._workers, self.names, self._monotonic = workers, names, monotonic
 
     def rows(self, project: str = "", states: Collection[JobState] = OPEN_STATES) -> list[JobRow]:
         """The jobs in `states` (of one project, by id or name): queued ones first, in the order in which they would go out."""
-        names = {row.id: row.name for row in self._names()}
+        names = {row.id: row.name for row in self.names()}
         found = [job for job in self.open_jobs() if job.state in states]
         if project:
             found = [job for job in found if project in (job.project, names.get(job.project))]
@@ -43,6 +45,22 @@ class JobViews(Jobs):
             ended = (job for job in self.ended_jobs() if job.state in states)
             found += [job for job in ended if not project or project in (job.project, names.get(job.project))]
         return [self._row(job, names.get(job.project, job.project)) for job in found]
+
+    def page(
+        self, project: ProjectRow, instances: Collection[int] | None, states: Collection[JobState], before: int, limit: int
+    ) -> tuple[list[JobRow], int]:
+        """The newest jobs of a project, ended ones too, and how many there are in all.
+
+        `instances` are the ids of those whose jobs count (None: all), `states` the states (none: all); of what there is, jobs
+        with numbers below `before` (0: all), at most `limit`.
+        """
+        found = [
+            number for number, state, instance in self.outlines(project.id)
+            if (instances is None or instance in instances) and (not states or state in states)
+        ]  # fmt: skip
+        below = (number for number in found if not before or number < before)
+        records = (self.record(number) for number in nlargest(limit, below))
+        return [self._row(job, project.name) for job in records if job is not None], len(found)
 
     def explain(self, number: int) -> list[str]:
         """Why a job is where it is: lines for a person, most important first."""
@@ -72,7 +90,7 @@ class JobViews(Jobs):
             wanted = only if wanted is None else wanted & only
         if wanted is None:
             return None
-        return frozenset(row.id for row in self._names() if row.name in wanted)
+        return frozenset(row.id for row in self.names() if row.name in wanted)
 
     def worker_rows(self) -> list[WorkerRow]:
         """All workers that have introduced themselves, by host name and id."""
@@ -107,6 +125,8 @@ class JobViews(Jobs):
             worker=job.worker,
             hostname=last.hostname if is_leased and last is not None else "",
             cores=job.cores,
+            core_s=sum(one.core_s for one in job.attempts),
+            ended_at=last.ended_at if last is not None and job.state not in OPEN_STATES else None,
             waited_s=max(0.0, now - since) if job.state in ("queued", "blocked") else 0.0,
             running_s=max(0.0, now - last.started_at) if is_leased and last is not None else 0.0,
             heartbeat_s=None if seen_at is None else max(0.0, self._monotonic() - seen_at),
@@ -121,6 +141,11 @@ class JobViews(Jobs):
         if row.why:
             lines.append(row.why)
         return lines + _failures(job)
+
+
+def unknown_job(number: int) -> UnknownPath:
+    """Return the one error for a job that does not exist, and for one of another project."""
+    return UnknownPath(f"There is no job {number} in this project.", "`cpcc jobs` lists those that there are.")
 
 
 def _failures(job: JobRecord) -> list[str]:

@@ -10,6 +10,7 @@ from copernicus.errors import CopernicusError
 from copernicus.server.access.door import Door
 from copernicus.server.access.identity import Identity
 from copernicus.server.dispatch.dispatch import Dispatch
+from copernicus.server.dispatch.steering import Steering
 from copernicus.server.http.files import Files
 from copernicus.server.projects.archives.service import Archives
 from copernicus.server.projects.keeping import Keeping
@@ -60,6 +61,7 @@ class Rooms:
     archives: Archives
     keeping: Keeping
     dispatch: Dispatch
+    steering: Steering
     files: Files
     about: About
     refusal: Callable[[], CopernicusError | None]

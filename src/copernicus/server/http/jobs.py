@@ -1,4 +1,4 @@
-"""Jobs over HTTP, as people see them: the queue and what runs, of the projects that the caller may see."""
+"""Jobs over HTTP, as people see and steer them, in the projects that the caller may see."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from copernicus.model.jobs import JobState
 from copernicus.server.access.identity import unknown_project
 from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.wire import messages as m
+
+MOST_ROWS = 1000
 
 
 def handlers(rooms: Rooms) -> dict[str, Handler]:
@@ -25,4 +27,25 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     async def running(call: Call, request: m.RunningRequest) -> m.JobsReply:
         return rows(call, request.project, "leased")
 
-    return {"jobs/queue": queue, "jobs/running": running}
+    async def listing(call: Call, request: m.JobsRequest) -> m.JobsReply:
+        project, instances = rooms.projects.enquiries.instances_below(request.project, request.path)
+        limit = min(request.limit, MOST_ROWS) if request.limit > 0 else MOST_ROWS
+        return m.JobsReply(*rooms.dispatch.jobs.page(project, instances, request.states, request.before, limit))
+
+    async def stop(call: Call, request: m.StopJobRequest) -> m.Done:
+        return await rooms.steering.stop(request, call.who)
+
+    async def rerun(call: Call, request: m.RerunJobRequest) -> m.Done:
+        return await rooms.steering.rerun(request, call.who)
+
+    async def command_failed(call: Call, request: m.CommandFailedRequest) -> m.Done:
+        return await rooms.steering.command_failed(request, call.who)
+
+    return {
+        "jobs/queue": queue,
+        "jobs/running": running,
+        "jobs/list": listing,
+        "job/stop": stop,
+        "job/rerun": rerun,
+        "job/command-failed": command_failed,
+    }

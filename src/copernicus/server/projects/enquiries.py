@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from copernicus.dataflow.declaring import LOCAL, is_local
+from copernicus.dataflow.edits import find_instance
+from copernicus.dataflow.paths import parse_path
 from copernicus.dataflow.transaction import Catalog
 from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.server.projects.chronicle import Chronicle
@@ -17,7 +19,7 @@ from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs
 from copernicus.server.projects.provenance import Provenance
 from copernicus.server.projects.reasons import Reasons
-from copernicus.server.storage.abc import BookStore, JobRecord
+from copernicus.server.storage.abc import BookStore, JobRecord, ProjectRow
 from copernicus.wire import messages as m
 
 
@@ -53,6 +55,14 @@ class Enquiries:
         if project.network.seq <= request.since and request.wait_s > 0:
             await project.changes.wait(request.wait_s)
         return m.ChangesReply(self._find(request.project).network.seq)
+
+    def instances_below(self, name: str, path: str) -> tuple[ProjectRow, set[int] | None]:
+        """A project, and the ids of the instances at and below a path (None: all that there are and were)."""
+        project = self._find(name)
+        if not path:
+            return project.row, None
+        top = find_instance(project.network, parse_path(path).names)
+        return project.row, {one.id for one in project.network.subtree(top)}
 
     def graph(self, request: m.GraphRequest) -> m.GraphReply:
         """How instances hang together."""

@@ -109,6 +109,8 @@ class LiveProject:
                 self._jobs.rename(unit, project, effect.id, effect.key, effect.path)
             case transaction.BlockJob():
                 self._jobs.block(unit, project, effect.key, effect.why)
+            case transaction.StopJob():
+                self._jobs.stop_now(unit, project, effect.key)
             case transaction.SupersedeJob():
                 self._jobs.supersede(unit, project, effect.key)
             case transaction.ClearJob():

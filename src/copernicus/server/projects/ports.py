@@ -64,5 +64,5 @@ def find_job(jobs: Jobs, project: str, target: str) -> JobRecord | None:
         return None
     job = jobs.record(int(target)) if len(target) < 20 else None
     if job is None or job.project != project:
-        raise UnknownPath(f"There is no job {target[:40]} in this project.", "`cpcc queue` and `cpcc running` list jobs.")
+        raise UnknownPath(f"There is no job {target[:40]} in this project.", "`cpcc jobs` lists those that there are.")
     return job

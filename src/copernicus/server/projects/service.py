@@ -13,7 +13,7 @@ from copernicus.blobs.folder import BlobFolder
 from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.network import Network
 from copernicus.errors import CopernicusError, Refused, UsageError
-from copernicus.model.edits import DeclareFunction, Edit, SetFile, SetValue
+from copernicus.model.edits import ClearError, DeclareFunction, Edit, SetFile, SetValue
 from copernicus.model.values import FileRef, files_in
 from copernicus.server.access.identity import unknown_project
 from copernicus.server.projects.conflicts import refuse_conflicts
@@ -248,6 +248,16 @@ class Projects:
     def job_failed(self, unit: Unit, job: JobRecord, error: str, core_s: float) -> None:
         """File a job that failed for good."""
         self._job_ended(unit, job, None, error, core_s)
+
+    def job_rerun(self, unit: Unit, job: JobRecord, who: str) -> bool:
+        """Clear the error of whoever wants a failed job; return whether anybody does."""
+        project = self._by_id.get(job.project)
+        evaluation = project.network.evaluations.get(job.key) if project is not None else None
+        if project is None or evaluation is None or not evaluation.wanted or evaluation.state != "failed":
+            return False
+        path = project.network.path_of(min(evaluation.wanted))
+        project.step(unit, engine.EditsRequested([ClearError(path)], who))
+        return True
 
     def _job_ended(
         self, unit: Unit, job: JobRecord, outputs: dict[str, Any] | None, error: str, core_s: float

@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from copernicus.errors import CopernicusError
-from copernicus.model.jobs import Execution, JobDescription, JobState, StagedFile
+from copernicus.model.jobs import Execution, JobDescription, JobState, StagedFile, StopReason
 from copernicus.server.storage.access import AccessStore as AccessStore
 from copernicus.server.storage.access import BundleRow as BundleRow
 from copernicus.server.storage.access import SessionRow as SessionRow
@@ -58,7 +58,8 @@ class JobRecord(msgspec.Struct, frozen=True):
     (project, key) is unique: one job per evaluation. `attempt` is the number of the newest attempt, 0 before the first.
     `bundle` is the serial of the bundle with which the worker came. `is_superseded`: nobody wants it any more, but a
     worker still has it. `extends` is the job whose checkpoint it began with (0: none); `waits_for` such a job that a worker
-    still has. A restart gives every lease its whole time again.
+    still has. `stop` says why the attempt under way is to end, `stopped_by` who wanted that, where it was a person. A restart
+    gives every lease its whole time again.
     """
 
     id: int
@@ -82,6 +83,8 @@ class JobRecord(msgspec.Struct, frozen=True):
     is_superseded: bool = False
     extends: int = 0
     waits_for: int = 0
+    stop: StopReason = ""
+    stopped_by: str = ""
 
     @property
     def why_blocked(self) -> str:
@@ -255,6 +258,10 @@ class JobBook(Protocol):
         """
         ...
 
+    def stop_now(self, unit: Unit, project: str, key: str) -> None:
+        """The job is held: an attempt under way is asked to stop, with a checkpoint, and the job becomes blocked."""
+        ...
+
     def supersede(self, unit: Unit, project: str, key: str) -> None:
         """Nobody wants this job any more: ends as cancelled, at once or (leased) when the worker has heard of it."""
         ...
@@ -295,4 +302,8 @@ class JobEnds(Protocol):
 
     def job_failed(self, unit: Unit, job: JobRecord, error: str, core_s: float) -> None:
         """The job failed for good: `error` holds the message and the last lines of its output."""
+        ...
+
+    def job_rerun(self, unit: Unit, job: JobRecord, who: str) -> bool:
+        """`who` wants a failed job to be tried again; return whether any instance wants it still (else nothing changes)."""
         ...

@@ -91,7 +91,7 @@ def _moved(job: JobRecord, project: str, state: JobState, saved_at: float) -> Jo
     why = job.why if state == "failed" and job.state == "failed" else "held" if state == "blocked" else ""
     return replace(
         job, project=project, state=state, why=why, worker="", bundle="", cores=0, attempts=rows,
-        is_superseded=False,
+        is_superseded=False, stop="", stopped_by="",
     )  # fmt: skip
 
 

@@ -1,0 +1,111 @@
+"""What people do to single jobs: stop one, give it a fresh start, declare an attempt lost. Durable before it is answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from copernicus.errors import Refused
+from copernicus.server.access.identity import unknown_project
+from copernicus.server.dispatch import outcomes
+from copernicus.server.dispatch.dispatch import Dispatch
+from copernicus.server.dispatch.views import unknown_job
+from copernicus.server.storage.abc import BookStore, JobRecord, RememberAnswer, Unit
+from copernicus.wire import messages as m
+from copernicus.wire.codec import decode, encode
+
+Decision = Callable[[Unit, JobRecord, str], str]
+"""Changes one job for a person, in a unit, and says in a sentence what follows."""
+_log = logging.getLogger(__name__)
+
+
+class Steering:
+    """Acts on the job book for people. Belongs to the event loop of `dispatch`; `clock` is the wall clock."""
+
+    def __init__(self, dispatch: Dispatch, store: BookStore, clock: Callable[[], float]) -> None:
+        self._dispatch, self._store, self._clock = dispatch, store, clock
+
+    async def stop(self, request: m.StopJobRequest, who: str) -> m.Done:
+        """End a job as failed, its checkpoint kept; one that a worker has when the worker has heard of it."""
+        return await self._do(request, who, self._stop)
+
+    async def rerun(self, request: m.RerunJobRequest, who: str) -> m.Done:
+        """Give a job a fresh budget of attempts; one that failed is queued again, from its last checkpoint."""
+        return await self._do(request, who, self._rerun)
+
+    async def command_failed(self, request: m.CommandFailedRequest, who: str) -> m.Done:
+        """The attempt under way counts as lost: the job is queued again, and what the attempt may still say counts no more."""
+        return await self._do(request, who, self._command_failed)
+
+    async def _do(self, request: m.JobCommand, who: str, decide: Decision) -> m.Done:
+        """Find the job, change it, remember the answer. Raise `UnknownPath` or `Refused`."""
+        remembered = self._store.answer(request.request_id, who) if request.request_id else None
+        if remembered is not None:
+            await self._store.submit(Unit())
+            return decode(remembered, m.Done)
+        job, unit = self._find(request), Unit()
+        with self._dispatch.deciding():
+            done = m.Done(decide(unit, job, who))
+        _log.info("job %d: %s (%s)", job.id, done.note, who)
+        if request.request_id:
+            unit.add(RememberAnswer(request.request_id, who, encode(done), self._clock()))
+        await self._store.submit(unit)
+        return done
+
+    def _find(self, request: m.JobCommand) -> JobRecord:
+        ids = [row.id for row in self._dispatch.jobs.names() if row.name == request.project]
+        if not ids:
+            raise unknown_project(request.project)
+        job = self._dispatch.jobs.record(request.job)
+        if job is None or job.project != ids[0]:
+            raise unknown_job(request.job)
+        return job
+
+    def _stop(self, unit: Unit, job: JobRecord, who: str) -> str:
+        jobs = self._dispatch.jobs
+        if job.is_superseded:
+            raise Refused(f"Job {job.id} is being stopped already: nobody wants it any more.")
+        match job.state:
+            case "leased":
+                jobs.put(unit, replace(job, stop="stopped", stopped_by=who))
+                heard_s = self._dispatch.heartbeat_s / 3
+                return f"Job {job.id} is asked to stop; its worker hears of it within {heard_s:.0f} s."
+            case "queued" | "blocked":
+                stopped = outcomes.stopped(job, who)
+                jobs.put(unit, stopped)
+                self._dispatch.ends.job_failed(unit, stopped, stopped.why, outcomes.spent_core_s(stopped))
+                return f"Job {job.id} is stopped."
+            case _:
+                raise Refused(f"Job {job.id} is {job.state}: there is nothing to stop.")
+
+    def _rerun(self, unit: Unit, job: JobRecord, who: str) -> str:
+        jobs = self._dispatch.jobs
+        if job.state == "done":
+            raise Refused(f"Job {job.id} is done.", f"To do its work anew, from nothing: cpcc force-rerun {job.path}")
+        if job.state == "cancelled" or job.is_superseded:
+            raise _unwanted(job)
+        if job.state == "failed":
+            if not self._dispatch.ends.job_rerun(unit, job, who):
+                raise _unwanted(job)
+        else:
+            stop = "" if job.stop == "stopped" else job.stop
+            jobs.put(unit, replace(job, stop=stop, stopped_by="", program_failures=0, lost_workers=0))
+        again = jobs.record(job.id) or job
+        where = ", from its last checkpoint" if again.state != "leased" and again.checkpoint else ""
+        return f"Job {job.id} has a fresh budget of attempts and is {again.state}{where}."
+
+    def _command_failed(self, unit: Unit, job: JobRecord, who: str) -> str:
+        if job.state != "leased":
+            raise Refused(f"Job {job.id} is {job.state}: no attempt at it is under way.")
+        ended = outcomes.lost(job, self._clock(), self._dispatch.heartbeat_s, declared_by=who)
+        self._dispatch.end(unit, job, ended, {})
+        return f"Attempt {job.attempt} at job {job.id} counts as lost; the job is {ended.job.state}."
+
+
+def _unwanted(job: JobRecord) -> Refused:
+    return Refused(
+        f"Nobody wants job {job.id} any more: the inputs of {job.path} have changed since.",
+        "When they are set back, it goes on by itself.",
+    )
