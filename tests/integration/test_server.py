@@ -128,7 +128,7 @@ def sample(endpoint: Endpoint, project: str) -> m.Message:
         if field.name in ("project", "name"):
             values[field.name] = project
         elif field.required:
-            values[field.name] = {"offer": offer("sample").offer, "edits": [], "blobs": [], "data": b"-"}.get(
+            values[field.name] = {"offer": offer("sample").offer, "edits": [], "blobs": [], "data": b"-", "job": 1}.get(
                 field.name, endpoint.name
             )
     for name in ("free_cores", "most_jobs"):
