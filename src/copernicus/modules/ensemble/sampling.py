@@ -120,7 +120,11 @@ def sample(
     discard: Annotated[int, "numbers"] = 0,
     cores: int = 1,
     priority: int = 0,
+    names: Annotated[Sequence[str], "of parameters"] = (),
+    values: Annotated[Sequence[str], "of the parameters"] = (),
 ) -> Sampled:
     """Runs a program with a seed and reads the numbers that it prints."""
-    ran = run(command, index=index, seed=seed, files=files, cores=cores, priority=priority)
+    ran = run(
+        command, index=index, seed=seed, names=names, values=values, files=files, cores=cores, priority=priority
+    )  # fmt: skip
     return Sampled(measure(ran.stdout, extract, statistic, discard).numbers, ran.stdout)

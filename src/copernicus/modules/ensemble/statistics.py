@@ -225,3 +225,44 @@ def chi_squared_quantile(share: float, degrees: float) -> float:
     """Return the quantile of the chi-squared distribution: E. B. Wilson and M. M. Hilferty, PNAS 17 (1931) 684."""
     spread = 2 / (9 * degrees)
     return float(degrees * (1 - spread + NormalDist().inv_cdf(share) * math.sqrt(spread)) ** 3)
+
+
+def paired_doubt(differences: Sequence[float]) -> float:
+    """Return how probable a mean difference this far above 0 is at most, if the true one is not above 0 (one-sided).
+
+    Student's t test. Of differences that are all the same, no spread is known: then that of the signs, 2⁻ⁿ. Fewer than two
+    tell nothing (1).
+    """
+    count = len(differences)
+    mean = math.fsum(differences) / count if count else 0.0
+    if count < 2 or mean <= 0:
+        return 1.0
+    variance = math.fsum((one - mean) ** 2 for one in differences) / (count - 1)
+    if variance <= (1e-12 * mean) ** 2:
+        return 0.5**count
+    return t_tail(mean / math.sqrt(variance / count), count - 1)
+
+
+def t_tail(t: float, degrees: float) -> float:
+    """Return the probability of Student's distribution beyond `t` ≥ 0, by the continued fraction of the incomplete beta
+    function: NIST Digital Library of Mathematical Functions, 8.17.22."""
+    x, a, b = degrees / (degrees + t * t), degrees / 2, 0.5
+    if x > (a + 1) / (a + b + 2):
+        return 0.5 - _beta_share(b, a, 1 - x) / 2
+    return _beta_share(a, b, x) / 2
+
+
+def _beta_share(a: float, b: float, x: float) -> float:
+    """The regularised incomplete beta function, for x below its mean; the fraction goes from the last term to the first."""
+    if x <= 0:
+        return 0.0
+    fraction = 1.0
+    for term in range(200, 0, -1):
+        m = term // 2
+        if term % 2:
+            factor = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        else:
+            factor = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        fraction = 1 + factor / fraction
+    logarithm = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    return math.exp(logarithm) / (a * fraction)
