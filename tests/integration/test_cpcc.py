@@ -54,7 +54,7 @@ def test_set_takes_what_follows_the_path_as_it_is(cpcc: Cpcc, first: list[e.Edit
 
 
 def test_set_takes_flags_before_the_path(cpcc: Cpcc, first: list[e.Edit]) -> None:
-    assert json.loads(cpcc("set", "-p", "first", "--json", "x:in.a", "-5").out) == {"seq": 1, "told": [""]}
+    assert json.loads(cpcc("set", "-p", "first", "--json", "x:in.a", "-5").out)["told"] == [""]
     assert first == [e.SetText("x:in.a", "-5")]
 
 

@@ -32,6 +32,8 @@ MAY = {
     (Policy.USER, FOREIGN): PEOPLE,
     (Policy.MEMBER, OWN): PEOPLE - {"stranger"},
     (Policy.MEMBER, FOREIGN): {"super", "admin bundle"},
+    (Policy.SUPER, OWN): {"super", "admin bundle"},
+    (Policy.SUPER, FOREIGN): {"super", "admin bundle"},
     (Policy.WORKER, OWN): {"worker", "admin bundle", "limited admin"},
     (Policy.WORKER, FOREIGN): {"worker", "admin bundle", "limited admin"},
 }

@@ -74,6 +74,14 @@ class Client:
         """Return who the server is and who it takes the caller for."""
         return self.caller.call(m.ServerInfoRequest())
 
+    def stop_server(self) -> str:
+        """Stop the server, in good order; raise `NotAllowed` for those who are no super users."""
+        return self.caller.call(m.StopServerRequest()).note
+
+    def read_settings(self) -> m.ReadSettingsReply:
+        """Have the server read its settings file again; raise `NotAllowed` or `SettingsError`."""
+        return self.caller.call(m.ReadSettingsRequest())
+
     def projects(self) -> list[m.ProjectRow]:
         """Return the projects that the caller may see, by name."""
         return self.caller.call(m.ProjectsRequest()).projects

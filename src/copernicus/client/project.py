@@ -235,13 +235,17 @@ class Project(Editor):
 
         return wait(self, lambda: until(self) or None, timeout_s, f"In project {self.name} it has not happened")
 
+    def citations(self) -> Sequence[m.Citation]:
+        """Return what is to be cited for the modules that the project uses."""
+        return self.client.caller.call(m.CiteRequest(self.name)).modules
+
     def graph(self, path: str = "") -> m.GraphReply:
         """Return how the instances inside `path` ("": the project) are connected."""
         return self.client.caller.call(m.GraphRequest(self.name, path))
 
-    def get_reply(self, path: str) -> m.GetReply:
-        """Return the value at `path` as plain JSON data, with its type and whether it is stale."""
-        return self.client.caller.call(m.GetRequest(self.name, path))
+    def get_reply(self, path: str, staged: Sequence[e.Edit] = ()) -> m.GetReply:
+        """Return the value at `path` as plain JSON data, with its type and whether it is stale; as after `staged` edits."""
+        return self.client.caller.call(m.GetRequest(self.name, path, [*staged]))
 
     def get(self, path: str) -> Value:
         """Return the value at `path` (files as `FileRef`), None when it is absent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -26,13 +27,17 @@ from copernicus.model.jobs import JobDescription
 
 
 class EditsRequested(msgspec.Struct, frozen=True):
-    """A user asks for a list of edits: all of them, or none. `spots` says where each stands in the file that they come from."""
+    """A user asks for a list of edits: all of them, or none. `spots` says where each stands in the file that they come from.
+
+    With `is_check` nothing stays changed; `look` is called while the edits stand.
+    """
 
     edits: list[Edit]
     actor: str
     is_check: bool = False
     spots: tuple[str, ...] = ()
     conversions: dict[int, Converted] = {}
+    look: Callable[[], None] | None = None
 
 
 class JobDescribed(msgspec.Struct, frozen=True):
@@ -134,6 +139,8 @@ def step(network: Network, catalog: Catalog, event: Event, now: float) -> Outcom
             case EditsRequested():
                 told = _apply_edits(tx, event)
                 if event.is_check:
+                    if event.look is not None:
+                        event.look()
                     network.roll_back(0)
                     return Outcome(None, None, [], told)
             case JobDescribed():

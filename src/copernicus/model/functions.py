@@ -85,9 +85,13 @@ class FunctionSchema(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ModuleSchema(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A workflow module: its functions, or why it could not be loaded (`error`, with file and line)."""
+    """A workflow module: its functions, or why it could not be loaded (`error`, with file and line).
+
+    `citations` are the works that those who use the module should cite.
+    """
 
     name: str
     help: str = ""
     functions: tuple[FunctionSchema, ...] = ()
     error: str = ""
+    citations: tuple[str, ...] = ()

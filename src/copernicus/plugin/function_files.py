@@ -54,9 +54,13 @@ def declare_functions(text: str, file: Path, module: Module) -> None:
     except tomllib.TOMLDecodeError as error:
         raise ModuleError(f"{file}: {error}") from None
     about = data.pop("module", {})
-    if not isinstance(about, dict) or about.keys() - {"help"} or not isinstance(about.get("help", ""), str):
-        raise ModuleError(f"{file}:{line_of(text, 'module')}: the table `module` has one key, the text `help`.")
+    if not isinstance(about, dict) or about.keys() - {"help", "cite"} or not isinstance(about.get("help", ""), str):
+        raise ModuleError(f"{file}:{line_of(text, 'module')}: the table `module` has the text `help` and the list `cite`.")
+    citations = about.get("cite", [])
+    if not isinstance(citations, list) or not all(isinstance(one, str) for one in citations):
+        raise ModuleError(f"{file}:{line_of(text, 'cite')}: `cite` is a list of texts, one for each work.")
     module.help = module.help or about.get("help", "")
+    module.citations += tuple(citations)
     if not data:
         raise ModuleError(f"{file}:1: No function is declared here.", "A function is a table: [name]")
     for name, table in data.items():

@@ -84,19 +84,24 @@ class Function(Generic[P, R]):
 
 
 class Module:
-    """A workflow module: its name, what it is about, and its functions in the order of declaration."""
+    """A workflow module: its name, what it is about, and its functions in the order of declaration.
 
-    def __init__(self, name: str, help: str = "") -> None:
+    `citations` are the works that those who use it should cite, one text each, with a DOI where there is one.
+    """
+
+    def __init__(self, name: str, help: str = "", *, citations: Sequence[str] = ()) -> None:
         self.where = caller()
         if not NAME.match(name):
             raise refuse(self.where, f"{name!r} is no name for a module.", "Names are letters, digits and _.")
         self.name = name
         self.help = help
+        self.citations = tuple(citations)
         self.functions: dict[str, Function[..., Any]] = {}
 
     def schema(self) -> ModuleSchema:
         """Return the module as data."""
-        return ModuleSchema(self.name, self.help, tuple(function.schema for function in self.functions.values()))
+        functions = tuple(function.schema for function in self.functions.values())
+        return ModuleSchema(self.name, self.help, functions, citations=self.citations)
 
     def external(
         self, argv: Sequence[str | Path]

@@ -6,14 +6,18 @@ import asyncio
 import datetime
 import logging
 import os
+import signal
 import socket
 import ssl
 import time
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
+import msgspec
+
 from copernicus._version import __version__
 from copernicus.blobs.folder import BlobFolder
+from copernicus.config import settings as server_settings
 from copernicus.config.places import ServerPlaces
 from copernicus.config.running import FolderLock
 from copernicus.config.settings import ServerSettings
@@ -34,9 +38,12 @@ from copernicus.server.projects.service import Projects
 from copernicus.server.storage.abc import ProjectRow, Unit
 from copernicus.server.storage.sqlite.access import SqliteAccessStore
 from copernicus.server.storage.sqlite.book import SqliteBook
+from copernicus.wire.messages import ReadSettingsReply
 
 BOOK_NAME, BLOBS_NAME = "book.sqlite", "blobs"
 RECOVERY_PAUSE_S = 1.0
+LIVE_SETTINGS = {"heartbeat_time", "disk_reserve_bytes", "blob_limit_bytes", "message_limit_bytes", "mode"}
+"""Those that `cpcc readconf` makes hold at once; the others do at the next start."""
 RENEWAL_S = 6 * 3600.0
 DAY_S = 24 * 3600.0
 SWEEP_S, SWEEP_LEAST_S = 3600.0, 10.0
@@ -115,7 +122,7 @@ class Server:
         settings = self._settings
         self._access = SqliteAccessStore(self._places.access)
         self._store = SqliteBook(self._run_dir / BOOK_NAME, self._claim)
-        blobs = BlobFolder(self._run_dir / BLOBS_NAME, reserve_bytes=settings.disk_reserve_bytes)
+        self._blobs = blobs = BlobFolder(self._run_dir / BLOBS_NAME, reserve_bytes=settings.disk_reserve_bytes)
         self._dispatch = Dispatch(
             store=self._store,
             names=self._names,
@@ -154,6 +161,8 @@ class Server:
             files=self._files,
             about=about,
             refusal=lambda: self._refusal,
+            stop=lambda: signal.raise_signal(signal.SIGTERM),
+            read_settings=self._read_settings,
         )
         self._http = HttpServer(rooms, settings.message_limit_bytes)
 
@@ -202,6 +211,21 @@ class Server:
 
     # --- while it runs
 
+    def _read_settings(self) -> ReadSettingsReply:
+        """Read the settings again; those that can change while the server runs do."""
+        fresh, old = server_settings.load(self._places.folder), self._settings
+        names = [name for name in server_settings.names() if getattr(fresh, name) != getattr(old, name)]
+        changed = {name: getattr(fresh, name) for name in names if name in LIVE_SETTINGS}
+        self._settings = msgspec.structs.replace(old, **changed)
+        self._dispatch.heartbeat_s = self._dispatch.workers.heartbeat_s = self._settings.heartbeat_time
+        self._blobs.reserve_bytes = self._settings.disk_reserve_bytes
+        self._files.limit_bytes = self._settings.blob_limit_bytes
+        self._http.limit_bytes = self._settings.message_limit_bytes
+        logging.getLogger("copernicus").setLevel(logging.INFO if self._settings.mode == "prod" else logging.DEBUG)
+        _log.info("settings read again, new: %s", changed or "nothing")
+        later = {name: str(getattr(fresh, name)) for name in names if name not in LIVE_SETTINGS}
+        return ReadSettingsReply({name: str(value) for name, value in changed.items()}, later)
+
     def _recover_from(self, error: Exception) -> None:
         """The disk refused something, or a decision broke off: what is in memory counts no more."""
         if self._is_stopping or (self._recovery is not None and not self._recovery.done()):
@@ -234,9 +258,8 @@ class Server:
             await _ended(self._recovery)
 
     async def _watch_workers(self) -> None:
-        tick_s = max(0.1, self._settings.heartbeat_time / 20)
         while True:
-            await asyncio.sleep(tick_s)
+            await asyncio.sleep(max(0.1, self._settings.heartbeat_time / 20))
             if self._refusal is None:
                 try:
                     self._dispatch.tick()

@@ -36,6 +36,7 @@ class Policy(Enum):
     MEMBER = "a user with access to the project that the request names"
     WORKER = "a worker or admin bundle"
     ANY_BUNDLE_OR_USER = "a user, or any bundle"
+    SUPER = "a super user, or an admin bundle that is limited to no project"
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -57,6 +58,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("login", m.LoginRequest, m.LoginReply, Policy.ANYONE),
     Endpoint("logout", m.LogoutRequest, m.Done, Policy.USER),
     Endpoint("server-info", m.ServerInfoRequest, m.ServerInfoReply, Policy.ANY_BUNDLE_OR_USER),
+    Endpoint("server/stop", m.StopServerRequest, m.Done, Policy.SUPER),
+    Endpoint("server/settings", m.ReadSettingsRequest, m.ReadSettingsReply, Policy.SUPER),
     Endpoint("projects", m.ProjectsRequest, m.ProjectsReply, Policy.USER),
     Endpoint("project/start", m.StartProjectRequest, m.Done, Policy.USER),
     Endpoint("project/remove", m.RemoveProjectRequest, m.Done, Policy.MEMBER),
@@ -69,6 +72,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("project/list", m.ListRequest, m.ListReply, Policy.MEMBER),
     Endpoint("project/changes", m.ChangesRequest, m.ChangesReply, Policy.MEMBER),
     Endpoint("project/graph", m.GraphRequest, m.GraphReply, Policy.MEMBER),
+    Endpoint("project/cite", m.CiteRequest, m.CiteReply, Policy.MEMBER),
     Endpoint("project/get", m.GetRequest, m.GetReply, Policy.MEMBER),
     Endpoint("project/status", m.StatusRequest, m.StatusReply, Policy.MEMBER),
     Endpoint("project/why", m.WhyRequest, m.WhyReply, Policy.MEMBER),

@@ -19,6 +19,25 @@ class ChangesReply(Message, frozen=True):
     seq: int
 
 
+class CiteRequest(Message, frozen=True):
+    """What is to be cited for what the project uses."""
+
+    project: str
+
+
+class Citation(Message, frozen=True):
+    """One module, and the works to be cited for it."""
+
+    module: str
+    citations: list[str]
+
+
+class CiteReply(Message, frozen=True):
+    """The modules that the project's instances use and that say what to cite, by name."""
+
+    modules: list[Citation]
+
+
 class GraphRequest(Message, frozen=True):
     """How the instances inside `path` ("": the project) are connected with each other and with its own border."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from copernicus.model.edits import Edit
-from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.model.jobs import JobState, WorkerOffer
 from copernicus.wire.archive_messages import LoadReply as LoadReply
 from copernicus.wire.archive_messages import LoadRequest as LoadRequest
@@ -31,6 +30,15 @@ from copernicus.wire.looking_messages import (
     ChangesRequest as ChangesRequest,
 )
 from copernicus.wire.looking_messages import (
+    Citation as Citation,
+)
+from copernicus.wire.looking_messages import (
+    CiteReply as CiteReply,
+)
+from copernicus.wire.looking_messages import (
+    CiteRequest as CiteRequest,
+)
+from copernicus.wire.looking_messages import (
     GraphEdge as GraphEdge,
 )
 from copernicus.wire.looking_messages import (
@@ -45,6 +53,18 @@ from copernicus.wire.looking_messages import (
 from copernicus.wire.message import Done as Done
 from copernicus.wire.message import ErrorReply as ErrorReply
 from copernicus.wire.message import Message as Message
+from copernicus.wire.module_messages import (
+    InfoReply as InfoReply,
+)
+from copernicus.wire.module_messages import (
+    InfoRequest as InfoRequest,
+)
+from copernicus.wire.module_messages import (
+    ModulesReply as ModulesReply,
+)
+from copernicus.wire.module_messages import (
+    ModulesRequest as ModulesRequest,
+)
 from copernicus.wire.past_messages import (
     HistoryReply as HistoryReply,
 )
@@ -95,6 +115,15 @@ from copernicus.wire.project_messages import (
 )
 from copernicus.wire.project_messages import (
     StartProjectRequest as StartProjectRequest,
+)
+from copernicus.wire.server_messages import (
+    ReadSettingsReply as ReadSettingsReply,
+)
+from copernicus.wire.server_messages import (
+    ReadSettingsRequest as ReadSettingsRequest,
+)
+from copernicus.wire.server_messages import (
+    StopServerRequest as StopServerRequest,
 )
 from copernicus.wire.session_messages import (
     AuthorityReply as AuthorityReply,
@@ -263,10 +292,11 @@ class ListReply(Message, frozen=True):
 
 
 class GetRequest(Message, frozen=True):
-    """The value at a place."""
+    """The value at a place; with `staged` as it would be after these edits, of which nothing stays."""
 
     project: str
     path: str
+    staged: list[Edit] = []
 
 
 class GetReply(Message, frozen=True):
@@ -276,30 +306,6 @@ class GetReply(Message, frozen=True):
     type: str
     value: Any
     is_stale: bool = False
-
-
-class ModulesRequest(Message, frozen=True):
-    """List the modules that the server has, broken ones included."""
-
-
-class ModulesReply(Message, frozen=True):
-    """Modules without their functions' details: `functions` holds names and help only in `help`."""
-
-    modules: list[ModuleSchema]
-
-
-class InfoRequest(Message, frozen=True):
-    """Describe a module ("gromacs") or a function ("gromacs::grompp"); with `project` also its own ("project::NAME")."""
-
-    name: str
-    project: str = ""
-
-
-class InfoReply(Message, frozen=True):
-    """Exactly one of the two is set."""
-
-    module: ModuleSchema | None = None
-    function: FunctionSchema | None = None
 
 
 class StatusRequest(Message, frozen=True):

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
 from copernicus.client.cli.context import Context, command, pass_context
 from copernicus.client.output import listing, past, text
 from copernicus.client.project import rows_in
-from copernicus.errors import UsageError
 from copernicus.model.functions import FunctionSchema
-from copernicus.model.values import FileRef
-from copernicus.program import Word
 
 SHOWN_ROWS = 1000
 
@@ -43,14 +38,15 @@ def ls_command(context: Context, path: str, is_all: bool) -> None:
 @command("get")
 @click.argument("path")
 @click.option("-v", "--verbose", "is_verbose", is_flag=True, help="Say where it came from, too.")
+@click.option("--staged", "is_staged", is_flag=True, help="As it will be after the commit of the open transaction.")
 @pass_context
-def get_command(context: Context, path: str, is_verbose: bool) -> None:
+def get_command(context: Context, path: str, is_verbose: bool, is_staged: bool) -> None:
     """Show the value at PATH. With --json exactly; files are shown there by content hash, size and name.
 
     With -v also where it came from: who, what call, or what job on which worker. With --json these are then the members
     path, type, value, is_stale, origin.
     """
-    reply = context.project.get_reply(path)
+    reply = context.project.get_reply(path, context.staging.opened().edits if is_staged else ())
     origin = context.project.origin(path) if is_verbose else ()
     stale = "  (stale: it is being made anew)" if reply.is_stale else ""
 
@@ -61,47 +57,6 @@ def get_command(context: Context, path: str, is_verbose: bool) -> None:
 
     data = {"path": reply.path, "type": reply.type, "value": reply.value, "is_stale": reply.is_stale, "origin": origin}
     context.show(data if is_verbose else reply.value, lines)
-
-
-@command("getf")
-@click.argument("path")
-@click.option(
-    "-f", "--file", "target", type=Word(), metavar="FILE", help="Where to write it (a folder: under its own name; -: stdout)."
-)
-@pass_context
-def getf_command(context: Context, path: str, target: str | None) -> None:
-    """Fetch the file at PATH into the current folder, under its own name, or to the FILE named with -f.
-
-    FILE is replaced if it exists; without -f nothing is ever replaced. It appears only when it is whole and checked.
-    """
-    from copernicus.client.cli.progress import bar
-    from copernicus.client.files import file_of
-
-    file = file_of(context.project.get_reply(path))
-    with bar(f"Fetching {text.clean(file.name)}") as progress:
-        if target == "-":
-            import shutil
-            import tempfile
-
-            with tempfile.TemporaryDirectory(prefix="cpcc-") as folder:
-                whole = context.client.download(file, Path(folder) / "file", progress)
-                with open(whole, "rb") as content:
-                    shutil.copyfileobj(content, sys.stdout.buffer)
-            return
-        place = context.client.download(file, _target(file, target), progress)
-    context.show({"file": str(place), "size": file.size}, lambda: [text.shown(f"{place} ({text.size(file.size)})")])
-
-
-def _target(file: FileRef, given: str | None) -> Path:
-    if given and not Path(given).is_dir():
-        return Path(given)
-    name = Path(file.name).name
-    if not name or name.startswith("."):
-        raise UsageError(f"The file's own name, {file.name!r}, is not one to write to.", "Name it with -f FILE.")
-    target = Path(given or "") / name
-    if target.exists():
-        raise UsageError(f"{target} exists.", f"To replace it, name it: -f {target}")
-    return target
 
 
 @command("status")

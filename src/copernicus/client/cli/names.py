@@ -29,6 +29,12 @@ GROUPS: dict[str, tuple[Row, ...]] = {
         ("logout", "End the session."),
         ("server-info", "Show who the server is, and who you are to it."),
         ("version", "Show the versions of cpcc and of the server."),
+    )
+    + _rows(
+        "own_server",
+        ("ping", "Ask whether the server answers, and how quickly."),
+        ("readconf", "Have the server read its settings again."),
+        ("stop-server", "Stop the server."),
     ),
     "Projects": (
         *_rows(
@@ -56,13 +62,16 @@ GROUPS: dict[str, tuple[Row, ...]] = {
             "look",
             ("ls", "List instances, or what stands at a path."),
             ("get", "Show the value at a path."),
-            ("getf", "Fetch a file."),
             ("status", "Show a project in numbers."),
             ("why", "Say why something does not run, or why it failed."),
             ("log", "Show what happened to an instance or a job."),
             ("info", "Describe a module or a function."),
             ("list-modules", "List the modules of the server."),
         ),
+        *_rows("fetching", ("getf", "Fetch files.")),
+        *_rows("graph", ("graph", "Show how instances are connected (text, dot, svg).")),
+        *_rows("watch", ("watch", "Follow a project as it goes on.")),
+        *_rows("citations", ("cite", "Say what to cite for the modules in use.")),
         *_rows("past", ("history", "Show the versions of a value, and where it came from.")),
     ),
     "Change": (

@@ -22,3 +22,8 @@ def text(thing: Any) -> str:
     """Return `thing` as JSON text: scalars on one line, the rest indented by two."""
     body = msgspec.json.encode(to_plain(thing))
     return msgspec.json.format(body, indent=2).decode()
+
+
+def line(thing: Any) -> str:
+    """Return `thing` as JSON on one line, for streams of answers."""
+    return msgspec.json.encode(to_plain(thing)).decode()

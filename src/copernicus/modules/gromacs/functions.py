@@ -20,7 +20,12 @@ from copernicus.plugin.functions import (
     option,
 )
 
-module = Module("gromacs", "Molecular dynamics with GROMACS")
+module = Module(
+    "gromacs",
+    "Molecular dynamics with GROMACS",
+    citations=["M. J. Abraham et al., GROMACS: High performance molecular simulations through multi-level parallelism from "
+               "laptops to supercomputers, SoftwareX 1-2 (2015) 19, doi:10.1016/j.softx.2015.06.001"],
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

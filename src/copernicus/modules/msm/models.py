@@ -9,7 +9,12 @@ from typing import Annotated
 from copernicus.modules.msm.results import Model, Summary
 from copernicus.plugin.functions import Fail, File, GiveUp, Job, Module, Rule, file, json_of, option
 
-module = Module("msm", "Markov state models and adaptive sampling")
+module = Module(
+    "msm",
+    "Markov state models and adaptive sampling",
+    citations=["M. Hoffmann et al., Deeptime: a Python library for machine learning dynamical models from time series data, "
+               "Mach. Learn.: Sci. Technol. 3 (2022) 015009, doi:10.1088/2632-2153/ac3de0"],
+)  # fmt: skip
 
 _RULES = [Rule(exit_status=1, then=Fail), Rule(exit_status=2, then=Fail), GiveUp(after=4, without="progress")]
 

@@ -8,7 +8,12 @@ from typing import Annotated, Literal
 
 from copernicus.plugin.functions import Fail, File, GiveUp, Job, Module, Rule, file, number, option
 
-module = Module("openmm", "Molecular dynamics with OpenMM")
+module = Module(
+    "openmm",
+    "Molecular dynamics with OpenMM",
+    citations=["P. Eastman et al., OpenMM 8: Molecular Dynamics Simulation with Machine Learning Potentials, J. Phys. Chem. B "
+               "128 (2024) 109, doi:10.1021/acs.jpcb.3c06662"],
+)  # fmt: skip
 
 FORCEFIELD = ("amber96.xml", "amber96_obc.xml")
 

@@ -62,6 +62,10 @@ def authorise(policy: Policy, identity: Identity, project: str = "") -> None:
         raise NotAuthenticated("You are not logged in.", "Log in (cpcc login USER), or use a connection bundle (-c).")
     if policy is Policy.ANY_BUNDLE_OR_USER:
         return
+    if policy is Policy.SUPER:
+        if not identity.is_super:
+            raise NotAllowed("Only super users may do this.", "Ask one of them, such as root.")
+        return
     if policy is Policy.WORKER:
         if identity.role not in ("worker", "admin") or identity.kind != "bundle":
             raise NotAllowed("Only workers may do this.", "Use a bundle made with: cpc-server bundle --role worker")

@@ -52,7 +52,10 @@ class About:
 
 @dataclass(frozen=True)
 class Rooms:
-    """The rooms behind the doors. `refusal` says why nothing can be done now, None when all is well."""
+    """The rooms behind the doors. `refusal` says why nothing can be done now, None when all is well.
+
+    `stop` ends the server soon; `read_settings` reads its settings file again, and may raise `SettingsError`.
+    """
 
     store: BookStore
     access: AccessStore
@@ -65,3 +68,5 @@ class Rooms:
     files: Files
     about: About
     refusal: Callable[[], CopernicusError | None]
+    stop: Callable[[], None]
+    read_settings: Callable[[], m.ReadSettingsReply]

@@ -29,7 +29,7 @@ class Files:
 
     def __init__(self, folder: BlobFolder, blob_limit_bytes: int = 0) -> None:
         self.folder = folder
-        self._limit_bytes = blob_limit_bytes
+        self.limit_bytes = blob_limit_bytes
         self._threads = ThreadPoolExecutor(THREADS, "blobs")
         self._small: OrderedDict[str, bytes] = OrderedDict()
         self._small_bytes = 0
@@ -60,8 +60,8 @@ class Files:
 
         Raise `WrongOffset`, `TooLarge`, `NoSpace`, `CorruptData`, and what `chunks` raises.
         """
-        if self._limit_bytes and size > self._limit_bytes:
-            raise TooLarge(f"A file of {size} bytes is larger than this server takes ({self._limit_bytes}).")
+        if self.limit_bytes and size > self.limit_bytes:
+            raise TooLarge(f"A file of {size} bytes is larger than this server takes ({self.limit_bytes}).")
         upload = await self.run(self.folder.upload, blob, size, offset)
         gathered, count = list[bytes](), 0
         try:

@@ -48,6 +48,9 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     async def graph(call: Call, request: m.GraphRequest) -> m.GraphReply:
         return enquiries.graph(request)
 
+    async def cite(call: Call, request: m.CiteRequest) -> m.CiteReply:
+        return enquiries.cite(request)
+
     async def get(call: Call, request: m.GetRequest) -> m.GetReply:
         return enquiries.get(request)
 
@@ -84,6 +87,7 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         "project/list": listing,
         "project/changes": changes,
         "project/graph": graph,
+        "project/cite": cite,
         "project/get": get,
         "project/status": status,
         "project/why": why,

@@ -18,12 +18,12 @@ from copernicus.wire.messages import Message
 # may not be durable yet.
 _WAIT_THEMSELVES = frozenset(
     {
-        "authority", "login", "logout", "server-info", "worker/announce", "worker/exchange", "worker/heartbeat",
+        "authority", "login", "logout", "server-info", "server/stop", "worker/announce", "worker/exchange", "worker/heartbeat",
         "worker/stream", "worker/farewell", "project/follow",
     }
 )  # fmt: skip
 # These serve while the book cannot be used.
-_ALWAYS = frozenset({"authority", "login", "logout", "server-info"})
+_ALWAYS = frozenset({"authority", "login", "logout", "server-info", "server/stop"})
 
 
 @dataclass(frozen=True)

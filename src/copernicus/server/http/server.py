@@ -35,7 +35,7 @@ class HttpServer:
 
     def __init__(self, rooms: Rooms, message_limit_bytes: int) -> None:
         self._rooms = rooms
-        self._limit_bytes = message_limit_bytes
+        self.limit_bytes = message_limit_bytes
         self._routes = build_routes(rooms, all_handlers(rooms))
         self._runners: list[web.ServerRunner] = []
         self._servers: list[web.Server] = []
@@ -97,7 +97,7 @@ class HttpServer:
         is_open_to_all = route.endpoint.policy is Policy.ANYONE
         if not is_open_to_all:
             authorise(Policy.ANY_BUNDLE_OR_USER, identity)  # before the body is read
-        body = await self._read(request, MOST_ANONYMOUS_BYTES if is_open_to_all else self._limit_bytes)
+        body = await self._read(request, MOST_ANONYMOUS_BYTES if is_open_to_all else self.limit_bytes)
         call = Call(identity, request.remote or "", is_secure_port, _is_open(request))
         reply = await route.answer(call, body)
         return web.Response(body=encode(reply), content_type="application/json")

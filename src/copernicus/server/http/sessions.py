@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from copernicus.errors import NotAllowed
 from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.wire import messages as m
 from copernicus.wire.endpoints import PROTOCOL
+
+logger = logging.getLogger(__name__)
 
 
 def handlers(rooms: Rooms) -> dict[str, Handler]:
@@ -39,4 +43,19 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
             workers=len(rooms.dispatch.workers),
         )
 
-    return {"authority": authority, "login": login, "logout": logout, "server-info": server_info}
+    async def stop(call: Call, request: m.StopServerRequest) -> m.Done:
+        logger.info("told to stop by %s", call.who)
+        rooms.stop()
+        return m.Done("The server is stopping.")
+
+    async def settings(call: Call, request: m.ReadSettingsRequest) -> m.ReadSettingsReply:
+        return rooms.read_settings()
+
+    return {
+        "authority": authority,
+        "login": login,
+        "logout": logout,
+        "server-info": server_info,
+        "server/stop": stop,
+        "server/settings": settings,
+    }

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from copernicus.dataflow.declaring import LOCAL, is_local
 from copernicus.dataflow.edits import find_instance
+from copernicus.dataflow.engine import EditsRequested
+from copernicus.dataflow.network import ROOT
 from copernicus.dataflow.paths import parse_path
 from copernicus.dataflow.transaction import Catalog
 from copernicus.model.functions import FunctionSchema, ModuleSchema
@@ -19,7 +21,7 @@ from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs
 from copernicus.server.projects.provenance import Provenance
 from copernicus.server.projects.reasons import Reasons
-from copernicus.server.storage.abc import BookStore, JobRecord, ProjectRow
+from copernicus.server.storage.abc import BookStore, JobRecord, ProjectRow, Unit
 from copernicus.wire import messages as m
 
 
@@ -64,13 +66,26 @@ class Enquiries:
         top = find_instance(project.network, parse_path(path).names)
         return project.row, {one.id for one in project.network.subtree(top)}
 
+    def cite(self, request: m.CiteRequest) -> m.CiteReply:
+        """What is to be cited for the modules whose functions have instances, at any depth."""
+        network, catalog = self._find(request.project).network, self._catalog().modules
+        used = {one.function.name.partition("::")[0] for one in network.subtree(network.instances[ROOT]) if one.id != ROOT}
+        known = [catalog[name] for name in sorted(used) if name in catalog]
+        return m.CiteReply([m.Citation(one.name, list(one.citations)) for one in known if one.citations])
+
     def graph(self, request: m.GraphRequest) -> m.GraphReply:
         """How instances hang together."""
         return graph(self._find(request.project), self._jobs, request.path)
 
     def get(self, request: m.GetRequest) -> m.GetReply:
         """The value at a place."""
-        return self._look(request.project).get(request.path)
+        look = self._look(request.project)
+        if not request.staged:
+            return look.get(request.path)
+        replies: list[m.GetReply] = []
+        event = EditsRequested(request.staged, "", is_check=True, look=lambda: replies.append(look.get(request.path)))
+        self._find(request.project).step(Unit(), event)
+        return replies[0]
 
     def status(self, request: m.StatusRequest) -> m.StatusReply:
         """A project in numbers."""
@@ -106,7 +121,7 @@ class Enquiries:
         rows = []
         for _, module in sorted(self._catalog().modules.items()):
             brief = tuple(FunctionSchema(one.name, one.kind, help=one.help) for one in module.functions)
-            rows.append(type(module)(module.name, module.help, brief, module.error))
+            rows.append(type(module)(module.name, module.help, brief, module.error, module.citations))
         return m.ModulesReply(rows)
 
     def info(self, request: m.InfoRequest) -> m.InfoReply:
