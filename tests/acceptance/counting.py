@@ -50,7 +50,7 @@ argv = ["{python}", "{folder}/count.py"]
 class Counting:
     """A system with one instance, `c`, whose job counts as far as `count` says; heartbeats are short."""
 
-    def __init__(self, system: System, functions: str = FUNCTIONS, heartbeat_s: float = 2.0) -> None:
+    def __init__(self, system: System, functions: str = FUNCTIONS, heartbeat_s: float = 6.0) -> None:
         self.system = system
         module = system.home / "modules" / "counting"
         module.mkdir(parents=True, mode=0o700)
@@ -92,6 +92,14 @@ class Follower:
         with self._out.open("wb") as out, self._err.open("wb") as err:
             argv = [system._program("cpcc"), "log", "-f", *words]
             self.process = subprocess.Popen(argv, cwd=system.folder, env=system.environment, stdout=out, stderr=err)
+
+    def end(self) -> int:
+        """Return the exit status, once it has ended by itself."""
+        try:
+            return self.process.wait(120)
+        except subprocess.TimeoutExpired as error:
+            error.add_note(f"{self.lines}\n{self.told}")
+            raise
 
     @property
     def lines(self) -> list[str]:

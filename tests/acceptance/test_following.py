@@ -31,7 +31,7 @@ def test_a_job_is_followed_over_a_restart_and_a_new_attempt_to_its_end(counting:
     system.until(lambda: "is queued" in follower.told, what="the end of the attempt is told")
     counting.worker()
     counting.count(8, is_end=True)
-    assert follower.process.wait(60) == 0
+    assert follower.end() == 0
     printed = of_file(follower.lines, "stdout")
     assert printed == [
         "begins at 0", *(f"counted {n}" for n in range(1, 6)),

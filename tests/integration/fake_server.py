@@ -35,6 +35,7 @@ class FakeServer:
         self.farewells: list[m.FarewellRequest] = []
         self.unwanted: set[int] = set()
         self.followed: set[int] = set()
+        self.checkpoints: list[m.CheckpointRequest] = []
         self.streams: dict[tuple[int, int, str], bytes] = {}
         self.knows_nobody = False
         self.refuse: Any = None
@@ -169,6 +170,14 @@ class FakeServer:
             lambda: self._wanted(request.worker) or self._is_away or self._has_left(request.worker), request.wait_s
         )
         return m.StreamReply(self._wanted(request.worker))
+
+    def _checkpoint(self, request: m.CheckpointRequest) -> m.CheckpointReply:
+        if self._leased.get((request.job, request.attempt)) != request.worker:
+            return m.CheckpointReply("stale")
+        for blob in [staged.file.blob for staged in request.files] + _blobs_in(request.outputs):
+            assert blob in self.blobs, "told before its file was there"
+        self.checkpoints.append(request)
+        return m.CheckpointReply("accepted")
 
     def _wanted(self, worker: str) -> list[m.Wanted]:
         """What is followed of what a worker has, and how much of that is here."""

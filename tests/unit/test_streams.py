@@ -60,6 +60,12 @@ async def test_a_piece_of_an_earlier_attempt_or_of_another_worker_is_not_taken(r
     assert (await follow(rig, job)).pieces == []
     assert await bring(rig, "v", piece(second, b"right")) == [m.Wanted(job, 2, {"stdout": 5})]
     assert [one.data for one in (await follow(rig, job)).pieces] == [b"right"]
+    await rig.exchange("v", report(second, "interrupted"), cores=0)
+    (third,) = await rig.lease("v")
+    assert await bring(rig, "v", piece(second, b"of the same worker, and late", 5)) == [m.Wanted(job, 3)]
+    seen = m.FollowReply(job, "run", "leased", 2, pieces=[m.StreamPiece("stdout", 0, b"right")])
+    assert (await follow(rig, job, seen)).attempt == 3, "nothing came to the attempt that is over"
+    assert await bring(rig, "v", piece(third, b"third")) == [m.Wanted(job, 3, {"stdout": 5})]
     with pytest.raises(NotAllowed):
         await rig.dispatch.streams.exchange(m.StreamRequest("v", [piece(second, b"forged")]), bundle("thief"))
 
@@ -100,10 +106,11 @@ async def test_what_is_kept_of_a_thousand_jobs_is_bounded(rig: Rig) -> None:
     for job in jobs:
         await follow(rig, job)
     assert len(await bring(rig, "w")) == 1000
-    for number, job in enumerate(leased):
-        await bring(rig, "w", piece(job, bytes(300_000)), piece(job, bytes(100_000), file="stderr"))
-        if number % 100 == 0:
-            assert rig.dispatch.streams.kept_bytes() <= module.TOTAL_BYTES
+    for offset in (0, 100_000):
+        for number, job in enumerate(leased):
+            await bring(rig, "w", *(piece(job, bytes(100_000), offset, name) for name in ("stdout", "stderr")))
+            if number % 100 == 0:
+                assert rig.dispatch.streams.kept_bytes() <= module.TOTAL_BYTES
     assert module.TOTAL_BYTES // 2 < rig.dispatch.streams.kept_bytes() <= module.TOTAL_BYTES
     rig.now += module.FOLLOWED_FOR_S + 1
     rig.dispatch.tick()

@@ -44,6 +44,8 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     text      regular expression, first group        string, from `source`; without pattern the whole text
     json      name of a JSON file                    whatever stands in it (checked against the type by the server)
     value     (nothing is collected)                 `value`, a literal that was known beforehand
+
+    `is_partial` (of files): it is shown as it is so far, with each checkpoint, while the job runs.
     """
 
     kind: Literal["file", "files", "number", "text", "json", "value"]
@@ -51,6 +53,7 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = "stdout"
     is_optional: bool = False
     value: Any = None
+    is_partial: bool = False
 
 
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -76,6 +79,7 @@ class JobDescription(msgspec.Struct, frozen=True, omit_defaults=True):
     seen by a shell. `done_when` is a glob: without a match the job has not finished, whatever the exit status; without
     `done_when` exit status 0 is *finished*. `outputs` maps output names to the way they are found. `until` are the last
     arguments, which say only how long the job runs. `seed` is for people and papers: what it does stands in the arguments.
+    `checkpoint_every_s` is how often its checkpoint is worth keeping while it runs; None: as often as the worker thinks.
     """
 
     executable: str
@@ -92,6 +96,7 @@ class JobDescription(msgspec.Struct, frozen=True, omit_defaults=True):
     rules: tuple[Rule, ...] = ()
     until: tuple[str, ...] = ()
     seed: int | None = None
+    checkpoint_every_s: float | None = None
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -100,9 +105,13 @@ class JobDescription(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def content(self) -> JobDescription:
         """Return the part that says *what* is done (the job's key is its hash): no priority, resources, watch, rules."""
+        outputs = self.outputs
+        if any(output.is_partial for output in outputs.values()):
+            outputs = {name: msgspec.structs.replace(output, is_partial=False) for name, output in outputs.items()}
         return msgspec.structs.replace(
-            self, argv=self.arguments, until=(), seed=None, resources=Resources(), priority=0, watch=(), rules=(), checkpoint=()
-        )
+            self, argv=self.arguments, until=(), seed=None, resources=Resources(), priority=0, watch=(), rules=(),
+            checkpoint=(), checkpoint_every_s=None, outputs=outputs,
+        )  # fmt: skip
 
 
 def course_content(description: JobDescription) -> JobDescription:

@@ -174,6 +174,9 @@ class Caller:
     def call(self, request: m.StreamRequest, timeout_s: float | None = None) -> m.StreamReply: ...
 
     @overload
+    def call(self, request: m.CheckpointRequest, timeout_s: float | None = None) -> m.CheckpointReply: ...
+
+    @overload
     def call(self, request: m.FarewellRequest, timeout_s: float | None = None) -> m.Done: ...
 
     @overload

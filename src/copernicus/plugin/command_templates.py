@@ -56,6 +56,7 @@ class CommandTemplate:
             gpus=int(numbers.get("gpus") or 0),
             memory_bytes=None if numbers.get("memory_bytes") is None else int(numbers["memory_bytes"]),
             wall_time_s=numbers.get("wall_time_s"),
+            checkpoint_every_s=numbers.get("checkpoint_every_s"),
             environment={name: "".join(map(str, value.expand(inputs))) for name, value in self.environment.items()},
             checkpoint=self.checkpoint,
             watch=self.watch,

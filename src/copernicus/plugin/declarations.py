@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from copernicus.errors import ModuleError, WrongType
 from copernicus.model.functions import Field
@@ -55,7 +58,25 @@ def read_field(name: str, given: Any, *, is_input: bool = True) -> Field:
 
 
 def read_output(name: str, given: Any, inputs: Mapping[str, Field]) -> tuple[Field, Source]:
-    """Return an output of a command: "TYPE: WHERE IT IS FOUND" or "TYPE = {input}"; raise `ModuleError`."""
+    """Return an output of a command: "TYPE: WHERE IT IS FOUND" or "TYPE = {input}"; raise `ModuleError`.
+
+    A table may also say `partial = true`, of files that the job brings.
+    """
+    is_partial = isinstance(given, dict) and given.get("partial", False)
+    if isinstance(given, dict):
+        given = {key: value for key, value in given.items() if key != "partial"}
+    field, source = _read_whole_output(name, given, inputs)
+    if is_partial is False:
+        return field, source
+    if is_partial is not True or source.promise is None or source.promise.output.kind not in ("file", "files"):
+        raise ModuleError(
+            f"{name}: only files that the job brings can be partial.", 'Write: { is = "file: traj*", partial = true }'
+        )
+    output = msgspec.structs.replace(source.promise.output, is_partial=True)
+    return field, dataclasses.replace(source, promise=Promise(output))
+
+
+def _read_whole_output(name: str, given: Any, inputs: Mapping[str, Field]) -> tuple[Field, Source]:
     text, help = _said(name, given)
     constant_type, constant = _split(text, "=")
     if constant is not None and _split(constant_type, ":")[1] is None:

@@ -30,11 +30,12 @@ _KEYS: dict[str, tuple[type, ...]] = {
     "run": (str,), "help": (str,), "argv": (list,), "until": (list,), "in": (dict,), "out": (dict,), "needs": (list, dict),
     "environment": (dict,), "checkpoint": (list,), "watch": (list,), "done_when": (str,), "rules": (list,),
     "cores": (int, list, str), "priority": (int, str), "gpus": (int, str), "memory_bytes": (int, str),
-    "wall_time_s": (int, float, str), "seed": (int, str), "deterministic": (bool,), "scatter": (str,), "whole": (list,),
+    "wall_time_s": (int, float, str), "seed": (int, str),
+    "checkpoint_every_s": (int, float, str), "deterministic": (bool,), "scatter": (str,), "whole": (list,),
     "controller": (list,), "state": (dict,),
 }  # fmt: skip
 _OF_CONTROLLERS = ("controller", "help", "in", "out", "state")
-_NUMBERS = ("priority", "gpus", "memory_bytes", "wall_time_s", "seed")
+_NUMBERS = ("priority", "gpus", "memory_bytes", "wall_time_s", "seed", "checkpoint_every_s")
 _WORDS = {str: "a text", list: "a list", dict: "a table", int: "a whole number", float: "a number", bool: "true or false"}
 
 

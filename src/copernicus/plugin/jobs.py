@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
+import msgspec
+
 from copernicus.errors import ModuleError, WrongType
 from copernicus.model.jobs import PRIORITY_MAX, PRIORITY_MIN, JobDescription, Output, Resources, Rule, StagedFile
 from copernicus.model.values import FileRef
@@ -37,14 +39,20 @@ class Promise:
     output: Output
 
 
-def file(pattern: str) -> File:
-    """Promise the file that matches the glob `pattern` when the job has ended (the last one in natural order)."""
-    return cast(File, Promise(Output("file", pattern)))
+def file(pattern: str, *, partial: bool = False) -> File:
+    """Promise the file that matches the glob `pattern` when the job has ended (the last one in natural order).
+
+    `partial`: it is shown as it is so far, with each checkpoint, while the job runs.
+    """
+    return cast(File, Promise(Output("file", pattern, is_partial=partial)))
 
 
-def files(*patterns: str) -> list[File]:
-    """Promise all files that match the glob `patterns`, pattern by pattern in natural order; each must match something."""
-    return cast("list[File]", Promise(Output("files", "\n".join(patterns))))
+def files(*patterns: str, partial: bool = False) -> list[File]:
+    """Promise all files that match the glob `patterns`, pattern by pattern in natural order; each must match something.
+
+    `partial`: they are shown as they are so far, with each checkpoint, while the job runs.
+    """
+    return cast("list[File]", Promise(Output("files", "\n".join(patterns), is_partial=partial)))
 
 
 def number(source: str, pattern: str) -> float:
@@ -88,6 +96,7 @@ class Job(Generic[OutT]):
     done_when      glob: without a match the job has not finished; without `done_when` exit status 0 is finished
     rules          how an attempt is judged that did not finish; the first that matches counts
     seed           the random seed among the arguments, kept with the job so that people can cite it
+    checkpoint_every_s  how often the checkpoint is worth keeping while the job runs, at least 10 (default: the worker's)
     """
 
     executable: str
@@ -106,6 +115,7 @@ class Job(Generic[OutT]):
     done_when: str | None = None
     rules: Sequence[Rule] = ()
     seed: int | None = None
+    checkpoint_every_s: float | None = None
 
     def describe(self, out: Shape) -> JobDescription:
         """Return the job description; `out` is the shape of the outputs. Raises `ModuleError` for what cannot be."""
@@ -133,6 +143,7 @@ class Job(Generic[OutT]):
             rules=tuple(self.rules),
             until=until,
             seed=self.seed,
+            checkpoint_every_s=self.checkpoint_every_s,
         )
 
     def _needed(self) -> list[tuple[str, File]]:
@@ -200,4 +211,4 @@ def _as_optional_as(output: Output, shape: Shape) -> Output:
     """Return `output`, optional where its place is."""
     if not shape.type.is_optional:
         return output
-    return Output(output.kind, output.pattern, output.source, True, output.value)
+    return msgspec.structs.replace(output, is_optional=True)

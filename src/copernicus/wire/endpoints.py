@@ -93,6 +93,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("worker/exchange", m.ExchangeRequest, m.ExchangeReply, Policy.WORKER),
     Endpoint("worker/heartbeat", m.HeartbeatRequest, m.HeartbeatReply, Policy.WORKER),
     Endpoint("worker/stream", m.StreamRequest, m.StreamReply, Policy.WORKER),
+    Endpoint("worker/checkpoint", m.CheckpointRequest, m.CheckpointReply, Policy.WORKER),
     Endpoint("worker/farewell", m.FarewellRequest, m.Done, Policy.WORKER),
     Endpoint("blob/status", m.BlobStatusRequest, m.BlobStatusReply, Policy.ANY_BUNDLE_OR_USER),
 )

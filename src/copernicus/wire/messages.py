@@ -8,6 +8,12 @@ from copernicus.model.edits import Edit
 from copernicus.model.jobs import JobState, WorkerOffer
 from copernicus.wire.archive_messages import LoadReply as LoadReply
 from copernicus.wire.archive_messages import LoadRequest as LoadRequest
+from copernicus.wire.checkpoint_messages import (
+    CheckpointReply as CheckpointReply,
+)
+from copernicus.wire.checkpoint_messages import (
+    CheckpointRequest as CheckpointRequest,
+)
 from copernicus.wire.holding_messages import LostFile as LostFile
 from copernicus.wire.holding_messages import PurgeReply as PurgeReply
 from copernicus.wire.holding_messages import PurgeRequest as PurgeRequest

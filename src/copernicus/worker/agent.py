@@ -21,6 +21,7 @@ from copernicus.model.values import FileRef
 from copernicus.model.versions import is_in_range, version_key
 from copernicus.plugin.registry import Found
 from copernicus.wire.messages import AnnounceReply, AnnounceRequest, FarewellRequest
+from copernicus.worker.checkpoints import EVERY_S, Checkpointer, Timing
 from copernicus.worker.desk import Desk
 from copernicus.worker.exchange import Caller, Exchange
 from copernicus.worker.folder import WorkFolder
@@ -37,7 +38,7 @@ from copernicus.worker.workload import GRACE_S, Attempt, Tools
 TICK_S = 0.5
 FLUSH_S, HURRIED_FLUSH_S = 30.0, 2.0
 LAST_LIMIT_S = 5.0
-LEAVE_BEFORE_END_S = 60.0
+LEAVE_BEFORE_END_S, LAST_CHECKPOINT_S = 60.0, 600.0
 
 
 class Connection(Protocol):
@@ -81,6 +82,7 @@ class Options:
     quit_after_s: float | None = None
     time_left_s: float | None = None
     grace_s: float = GRACE_S
+    checkpoint_every_s: float | None = EVERY_S
 
 
 class Agent:
@@ -127,6 +129,10 @@ class Agent:
         )
         heartbeat = Heartbeat(self.worker, self._desk, self._connection.caller, self._reannounce, welcome.heartbeat_s)
         uploader = Uploader(self._desk, self._shelf, self._connection.upload, exchange.nudge)
+        checkpointer = Checkpointer(
+            self.worker, self._desk, self._shelf, self._place.copies, self._connection.caller(), self._connection.upload,
+            self._timing(), self._say,
+        )  # fmt: skip
         slots = [
             threading.Thread(target=self._work, args=(number, exchange), name=f"slot {number}", daemon=True)
             for number in range(self._platform.cores)
@@ -136,6 +142,7 @@ class Agent:
             for name, target in (
                 ("heartbeat", heartbeat.run), ("poller", exchange.poller), ("courier", exchange.courier),
                 ("uploads", uploader.run), ("streams", streamer.run),
+                ("checkpoints", checkpointer.run),
             )
         ]  # fmt: skip
         self._leftovers = threading.Thread(target=self._deliver_leftovers, name="leftovers", daemon=True)
@@ -143,7 +150,7 @@ class Agent:
         for thread in (*slots, *others):
             thread.start()
         why = self._oversee(exchange)
-        self._leave(why, slots, exchange, [heartbeat, uploader, streamer])
+        self._leave(why, slots, exchange, [heartbeat, uploader, streamer, checkpointer])
 
     def stop(self) -> None:
         """Leave in good order; said again: hurry."""
@@ -174,6 +181,12 @@ class Agent:
         with self._announcing:
             reply: AnnounceReply = self._announce_caller.call(AnnounceRequest(self.offer()))
             return reply
+
+    def _timing(self) -> Timing:
+        """One more checkpoint is taken while there is time to bring it over, should the last one, at the end, not get there."""
+        left_s = self._options.time_left_s
+        last_at = None if left_s is None else self._began_at + left_s - min(LAST_CHECKPOINT_S, left_s / 4)
+        return Timing(self._options.checkpoint_every_s, last_at)
 
     def _reannounce(self) -> None:
         self.announce()

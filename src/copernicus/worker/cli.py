@@ -41,6 +41,14 @@ CHECK_WORDS = ("check", "doctor")
     "--time-left", metavar="SPEC", help="End in good order before this time is over: 90m, 4h, 1-12:00:00, or seconds."
 )
 @click.option(
+    "--checkpoint-every",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="MINUTES",
+    help="Bring checkpoints of running jobs to the server so often (0: only where a job asks for it).",
+)
+@click.option(
     "--allow", multiple=True, type=Word(), metavar="PROGRAM",
     help="Let jobs run this program of the PATH by name, or (python:MODULE) call functions of a Python module. "
     "Always: allow = [...] in ~/.copernicus/programs.toml.",
@@ -68,6 +76,7 @@ def work(
     cores: int | None,
     cores_per_job: int | None,
     time_left: str | None,
+    checkpoint_every: float = 60.0,
     allow: Sequence[str] = (),
 ) -> None:
     """Run a worker until it is told to stop; raise `CopernicusError`."""
@@ -76,6 +85,7 @@ def work(
         project=project,
         quit_after_s=None if quit_after is None else quit_after * 60,
         time_left_s=None if time_left is None else parse_duration(time_left),
+        checkpoint_every_s=checkpoint_every * 60 or None,
     )
     connection = ServerConnection(find_bundle(bundle))
     platform = find_platform(name, cores)

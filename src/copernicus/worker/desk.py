@@ -210,6 +210,11 @@ class Desk:
             self._changed.wait_for(lambda: self._running or self.is_closed)
             return bool(self._running)
 
+    def all_running(self) -> list[Attempt]:
+        """Return everything that runs."""
+        with self._changed:
+            return list(self._running.values())
+
     def running(self, job: int, attempt: int) -> Attempt | None:
         """Return an attempt that runs, or None."""
         with self._changed:

@@ -48,6 +48,11 @@ class Place:
         """Results that wait for the server."""
         return self.path / "spool"
 
+    @property
+    def copies(self) -> Path:
+        """Files of running jobs, while they are copied."""
+        return self.path / "copies"
+
     def left_behind(self) -> Iterator[Place]:
         """Yield the places of workers of this host that have died, beside this one; they are locked meanwhile."""
         for path in sorted(self.parent.glob(f"{PREFIX}{host_name()}-*")):
@@ -62,6 +67,7 @@ class Place:
     def clear(self) -> None:
         """Remove the jobs' work folders."""
         remove_tree(self.jobs)
+        remove_tree(self.copies)
 
     def remove(self) -> None:
         """Remove the worker's own folder and let go of the lock."""

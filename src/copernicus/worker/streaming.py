@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable
 
@@ -9,11 +10,11 @@ from copernicus.errors import CopernicusError
 from copernicus.wire.messages import Piece, StreamReply, StreamRequest, Wanted
 from copernicus.worker.desk import Desk
 from copernicus.worker.exchange import Caller
-from copernicus.worker.pauses import Pause
 from copernicus.worker.workload import Attempt
 
 POLL_S = 30.0
 LOOK_S = 0.5
+RETRY_S = 4.0
 MOST_BYTES = 1024**2
 LAST_LIMIT_S = 5.0
 
@@ -27,7 +28,6 @@ class Streamer:
         self._caller, self._last_caller = connect(), connect(LAST_LIMIT_S)
         self._last_turn = threading.Lock()
         self._wanted: dict[tuple[int, int], Wanted] = {}
-        self._pause = Pause()
         self._over = threading.Event()
 
     def run(self) -> None:
@@ -37,9 +37,8 @@ class Streamer:
                 reply = self._caller.call(StreamRequest(self._worker, self._news(), 0.0 if self._wanted else POLL_S))
             except CopernicusError:  # the exchange tells about it
                 self._wanted = {}
-                self._pause.sleep()
+                self._over.wait(RETRY_S * (0.5 + random.random() / 2))  # noqa: S311 - no secret
                 continue
-            self._pause.reset()
             self._heed(reply)
             if self._wanted:
                 self._over.wait(LOOK_S)
@@ -60,7 +59,6 @@ class Streamer:
     def close(self) -> None:
         """End the thread."""
         self._over.set()
-        self._pause.wake()
         interrupt = getattr(self._caller, "interrupt", None)
         if interrupt is not None:
             interrupt()

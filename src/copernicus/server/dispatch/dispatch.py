@@ -16,6 +16,7 @@ from copernicus.errors import UsageError
 from copernicus.model.jobs import LeasedJob, Report, StopReason
 from copernicus.server.access.identity import Identity, unknown_project
 from copernicus.server.dispatch import outcomes
+from copernicus.server.dispatch.checkpoints import Checkpoints
 from copernicus.server.dispatch.polls import Poll, Polls
 from copernicus.server.dispatch.streams import Streams
 from copernicus.server.dispatch.views import JobViews, Names
@@ -65,6 +66,7 @@ class Dispatch:
         self.workers = Workers(monotonic, heartbeat_s)
         self.jobs = JobViews(store, self.workers, names, clock, monotonic)
         self.jobs.when_queued = self._queued
+        self.checkpoints = Checkpoints(store, self.jobs, has_blob, clock, self.deciding)
         self.streams = Streams(store, self.jobs, self.workers, monotonic)
         self.when_broken: Callable[[Exception], None] = lambda error: None
         self._polls = Polls()

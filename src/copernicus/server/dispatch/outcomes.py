@@ -159,8 +159,9 @@ def _follows(job: JobRecord) -> tuple[JobState, str]:
 def _ended(job: JobRecord, row: AttemptRow, state: JobState) -> JobRecord:
     attempts = (*job.attempts[:-1], row)
     return replace(
-        job, state=state, why="", worker="", bundle="", cores=0, attempts=attempts, is_superseded=False, stop="", stopped_by=""
-    )
+        job, state=state, why="", worker="", bundle="", cores=0, attempts=attempts, is_superseded=False, stop="", stopped_by="",
+        provisional=None if state == "done" else job.provisional,
+    )  # fmt: skip
 
 
 def _current(job: JobRecord) -> AttemptRow:

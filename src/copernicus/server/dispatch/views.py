@@ -140,6 +140,8 @@ class JobViews(Jobs):
             lines.append(f"The worker's last sign of life came {row.heartbeat_s:.0f} s ago.")
         if row.why:
             lines.append(row.why)
+        if job.checkpointed_at is not None:
+            lines.append(f"Its last checkpoint came {max(0.0, self._clock() - job.checkpointed_at):.0f} s ago.")
         return lines + _failures(job)
 
 

@@ -7,7 +7,7 @@ from copernicus.wire import messages as m
 
 
 def handlers(rooms: Rooms) -> dict[str, Handler]:
-    """The messages about streams."""
+    """The messages about streams and checkpoints."""
     streams = rooms.dispatch.streams
 
     async def stream(call: Call, request: m.StreamRequest) -> m.StreamReply:
@@ -16,4 +16,7 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     async def follow(call: Call, request: m.FollowRequest) -> m.FollowReply:
         return await streams.follow(rooms.projects.enquiries.job_at(request.project, request.target).id, request)
 
-    return {"worker/stream": stream, "project/follow": follow}
+    async def checkpoint(call: Call, request: m.CheckpointRequest) -> m.CheckpointReply:
+        return await rooms.dispatch.checkpoints.take(request, call.identity)
+
+    return {"worker/stream": stream, "worker/checkpoint": checkpoint, "project/follow": follow}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -52,14 +52,23 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     execution: Execution = Execution()
 
 
+class Provisional(msgspec.Struct, frozen=True):
+    """What the partial outputs of a job were when its last checkpoint was taken; plain JSON, never in the log."""
+
+    attempt: int
+    at: float
+    outputs: dict[str, Any]
+    progress: str = ""
+
+
 class JobRecord(msgspec.Struct, frozen=True):
     """A job as it stands in the book; a change of it is a new record (`msgspec.structs.replace`).
 
     (project, key) is unique: one job per evaluation. `attempt` is the number of the newest attempt, 0 before the first.
     `bundle` is the serial of the bundle with which the worker came. `is_superseded`: nobody wants it any more, but a
     worker still has it. `extends` is the job whose checkpoint it began with (0: none); `waits_for` such a job that a worker
-    still has. `stop` says why the attempt under way is to end, `stopped_by` who wanted that, where it was a person. A restart
-    gives every lease its whole time again.
+    still has. `stop` says why the attempt under way is to end, `stopped_by` who wanted that, where it was a person.
+    `checkpointed_at` is when a checkpoint last came from a running attempt. A restart gives every lease its whole time again.
     """
 
     id: int
@@ -85,6 +94,8 @@ class JobRecord(msgspec.Struct, frozen=True):
     waits_for: int = 0
     stop: StopReason = ""
     stopped_by: str = ""
+    provisional: Provisional | None = None
+    checkpointed_at: float | None = None
 
     @property
     def why_blocked(self) -> str:

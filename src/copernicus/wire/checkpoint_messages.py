@@ -1,0 +1,30 @@
+"""What is said of checkpoints that are taken while a job runs. Reached as part of `copernicus.wire.messages`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from copernicus.model.jobs import StagedFile
+from copernicus.wire.message import Message
+
+
+class CheckpointRequest(Message, frozen=True):
+    """From here another attempt can go on: `files`, whose content the server has; `outputs` are the partial ones so far.
+
+    It takes the place of the last one. Without `files` that one stays, and only the outputs are new. The same request
+    again has the same effect. `progress` is a short line for people.
+    """
+
+    worker: str
+    job: int
+    attempt: int
+    files: tuple[StagedFile, ...] = ()
+    outputs: dict[str, Any] = {}
+    progress: str = ""
+
+
+class CheckpointReply(Message, frozen=True):
+    """As of a report: "accepted", "stale" (attempt not current: forget it), or "refused" with the reason."""
+
+    verdict: str
+    why: str = ""
