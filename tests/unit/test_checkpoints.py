@@ -45,9 +45,9 @@ async def test_the_next_attempt_goes_on_from_the_last_checkpoint(rig: Rig) -> No
     await rig.exchange("v", report(second, "interrupted"), cores=0)
     (third,) = await rig.lease("v")
     assert await take(rig, second, SECOND, worker="v") == ("stale", "")
+    assert rig.dispatch.jobs.record(job).checkpoint == (FIRST,)
     await rig.exchange("v", report(third), cores=0)
     assert await take(rig, third, SECOND, worker="v") == ("stale", "")
-    assert rig.dispatch.jobs.record(job).checkpoint == (FIRST,)
 
 
 @scenario

@@ -107,3 +107,5 @@ def job_holds(network: Network, jobs: Iterable[JobRecord]) -> Iterator[Held]:
         if is_open:
             yield from (Held(one.file, "current", True, job.instance) for one in job.description.files)
         yield from (Held(one.file, "checkpoints", is_open or is_wanted, job.instance) for one in job.checkpoint)
+        if job.provisional is not None:
+            yield from (Held(file, "checkpoints", is_open, job.instance) for file in files_in(job.provisional.outputs))

@@ -65,6 +65,7 @@ def _jobs(contents: Contents, row: ProjectRow, first: int, now: float) -> list[t
             # Whoever it waited for has ended with this: it goes on from there at once.
             job = replace(job, checkpoint=job.checkpoint or checkpoints.get(earlier, ()))
         job = replace(job, id=numbers[job.id], extends=numbers.get(earlier, 0) if job.checkpoint else 0, waits_for=0)
+        job = replace(job, provisional=None)  # what an attempt elsewhere had so far is shown by the next one here
         state = _state(evaluation.state, bool(evaluation.wanted))
         made.append((old_id, _moved(job, row.id, state, contents.header.saved_at)))
     known = {job.key for job in contents.jobs}
