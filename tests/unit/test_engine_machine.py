@@ -13,12 +13,15 @@ import pytest
 from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from tests.unit.foresight import Foresight
 from tests.unit.functions import FUNCTIONS, UNLUCKY
 from tests.unit.witness import Witness
 
 from copernicus.dataflow.calls import ChildStart, ControllerAnswer
+from copernicus.dataflow.engine import EditsRequested
 from copernicus.dataflow.paths import APPEND, show_path
 from copernicus.dataflow.transaction import DescribeJob, StartCall
+from copernicus.errors import CopernicusError
 from copernicus.model import edits as e
 from copernicus.model.types import Type, fits
 
@@ -192,6 +195,20 @@ class Machine(RuleBasedStateMachine):
         accepted = self.witness.edit(*edits, is_check=is_check)
         note(f"{accepted}")
         assert not (spoil and accepted)
+
+    @rule(chance=RANDOM, how_many=st.integers(1, 3))
+    def preview(self, chance: Random, how_many: int) -> None:
+        """What is foreseen comes, whether or not it is then asked for."""
+        edits = [self.some_edit(chance) for _ in range(how_many)]
+        note(f"{edits}")
+        try:
+            foresight = Foresight(self.witness, EditsRequested(edits, "ada"))
+        except CopernicusError:
+            assert not self.witness.edit(*edits)
+            return
+        if chance.random() < 0.7:
+            assert self.witness.edit(*edits)
+            foresight.check()
 
     # --- module code, workers, crashes -------------------------------------------------------------------------------
 

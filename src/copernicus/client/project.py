@@ -26,6 +26,8 @@ T = TypeVar("T")
 Where: TypeAlias = "str | Instance | Place"
 ANSWER_S = 30.0
 """What an answer may take beyond the time that it is asked to wait."""
+PREVIEW_S = 600.0
+"""What a preview may take: module code is asked about every instance that is concerned."""
 
 
 def new_request_id() -> str:
@@ -181,6 +183,10 @@ class Project(Editor):
         request = m.ApplyRequest(self.name, list(edits), request_id or new_request_id(), is_check, list(stamps))
         return self.client.caller.call(request)
 
+    def preview(self, edits: Sequence[e.Edit]) -> m.PreviewReply:
+        """Return what would follow if `edits` were applied as one transaction; nothing is changed."""
+        return self.client.caller.call(m.PreviewRequest(self.name, list(edits)), timeout_s=PREVIEW_S)
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Collect edits and commit them at the end of the block; an exception in it commits nothing.
@@ -329,6 +335,10 @@ class Transaction(Editor):
         self.edits: list[e.Edit] = []
         self.reply: m.ApplyReply | None = None
         self._project, self._request_id = project, new_request_id()
+
+    def preview(self) -> m.PreviewReply:
+        """Return what would follow if the edits collected so far were committed; nothing is changed."""
+        return self._project.preview(self.edits)
 
     def edit(self, edit: e.Edit) -> str:
         """Put one edit on the list."""

@@ -132,45 +132,53 @@ def step(network: Network, catalog: Catalog, event: Event, now: float) -> Outcom
     and event give the same outcome, but for `now`, which only decorates records.
     """
     tx = Transaction(network, catalog, now)
-    told: list[str] = []
-    refused = ""
     try:
-        match event:
-            case EditsRequested():
-                told = _apply_edits(tx, event)
-                if event.is_check:
-                    if event.look is not None:
-                        event.look()
-                    network.roll_back(0)
-                    return Outcome(None, None, [], told)
-            case JobDescribed():
-                if event.id in network.instances:
-                    described(tx, network.instances[event.id], event.seen, event.description, event.error)
-            case PureEvaluated():
-                tx.depth = network.depths.pop(event.key, 0)
-                file_result(tx, event.key, event.outputs, event.error, {})
-            case CallEnded():
-                if event.id in network.instances:
-                    call_ended(tx, network.instances[event.id], event.seen, event.answer)
-            case JobEnded():
-                origin = {name: getattr(event, name) for name in ORIGIN}
-                refused = file_result(tx, event.key, event.outputs, event.error, origin)
-            case Resumed():
-                resume(tx)
-            case ResultsDeleted():
-                discard(tx, event.keys)
-            case PurgeRequested():
-                purge(tx, event.instance, event.place)
-            case ProjectLoaded():
-                tx.do(f.Loaded(event.origin, event.jobs))
-                hold_all(tx)
-        settle(tx)
+        if isinstance(event, EditsRequested) and event.is_check:
+            told = _apply_edits(tx, event)
+            if event.look is not None:
+                event.look()
+            network.roll_back(0)
+            return Outcome(None, None, [], told)
+        told, refused = happen(tx, event)
     except BaseException:
         network.roll_back(0)
         raise
     finally:
         network.journal = None
     return _close(tx, event, told, refused)
+
+
+def happen(tx: Transaction, event: Event) -> tuple[list[str], str]:
+    """Let an event happen within a transaction, with all that follows; return what is told, and why outputs were refused."""
+    network = tx.network
+    told: list[str] = []
+    refused = ""
+    match event:
+        case EditsRequested():
+            told = _apply_edits(tx, event)
+        case JobDescribed():
+            if event.id in network.instances:
+                described(tx, network.instances[event.id], event.seen, event.description, event.error)
+        case PureEvaluated():
+            tx.depth = network.depths.pop(event.key, 0)
+            file_result(tx, event.key, event.outputs, event.error, {})
+        case CallEnded():
+            if event.id in network.instances:
+                call_ended(tx, network.instances[event.id], event.seen, event.answer)
+        case JobEnded():
+            origin = {name: getattr(event, name) for name in ORIGIN}
+            refused = file_result(tx, event.key, event.outputs, event.error, origin)
+        case Resumed():
+            resume(tx)
+        case ResultsDeleted():
+            discard(tx, event.keys)
+        case PurgeRequested():
+            purge(tx, event.instance, event.place)
+        case ProjectLoaded():
+            tx.do(f.Loaded(event.origin, event.jobs))
+            hold_all(tx)
+    settle(tx)
+    return told, refused
 
 
 def _apply_edits(tx: Transaction, event: EditsRequested) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from copernicus.dataflow.watch import Watch
+
 Undo = Callable[[], None]
 
 
@@ -13,6 +15,8 @@ class Journal:
 
     def __init__(self) -> None:
         self.journal: list[Undo] | None = None
+        self.watch: Watch | None = None
+        """What is remembered besides while something is tried out."""
 
     def derive(self, target: Any, name: str, value: Any) -> None:
         """Set what is derived and not logged, so that it is taken back with the rest."""
@@ -45,6 +49,8 @@ class Journal:
         mapping[key] = value
 
     def _drop(self, mapping: dict[Any, Any], key: Any) -> Any:
+        if self.watch is not None:
+            self.watch.keep_order(mapping)
         before = mapping.pop(key)
         if self.journal is not None:
             self.journal.append(lambda: mapping.__setitem__(key, before))

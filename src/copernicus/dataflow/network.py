@@ -239,6 +239,8 @@ class Network(Journal):
         self._put(self.evaluations, fact.key, evaluation)
 
     def _unwant(self, instance: Instance) -> None:
+        if self.watch is not None:
+            self.watch.keys.setdefault(instance.id, instance.key)
         wanted = self.evaluations[instance.key].wanted
         wanted.discard(instance.id)
         self._undo(lambda: wanted.add(instance.id))
@@ -248,6 +250,8 @@ class Network(Journal):
         if instance.key != fact.key:
             if instance.key:
                 self._unwant(instance)
+            elif self.watch is not None:
+                self.watch.keys.setdefault(instance.id, "")
             self._assign(instance, "key", fact.key)
             self._assign(instance, "since", self._time)
             self._news(instance)
@@ -304,6 +308,8 @@ class Network(Journal):
             if not tree.is_same(old.get(field), new.get(field)):
                 self._stamp(instance, "out", (field,))
         self._put(instance.values, "out", dict(new))
+        if self.watch is not None:
+            self.watch.stood.setdefault(instance.id, instance.stood)
         self._assign(instance, "stood", fact.key)
         self._assign(instance, "since", self._time)
 

@@ -105,12 +105,25 @@ def _put(node: Any, member: Member, value: Any) -> Undo:
         return lambda: node.__setitem__(member, before)
     before = node.get(member, _MISSING)
     if value is None:
-        node.pop(member, None)
+        if before is not _MISSING:
+            return _take_out(node, member)
     else:
         node[member] = value
     if before is _MISSING:
         return lambda: node.pop(member, None)
     return lambda: node.__setitem__(member, before)
+
+
+def _take_out(node: dict[str, Any], member: Member) -> Undo:
+    """Take a member out of a record; it comes back to where it stood among the others."""
+    members = dict(node)
+    del node[str(member)]
+
+    def put_back() -> None:
+        node.clear()
+        node.update(members)
+
+    return put_back
 
 
 def type_at(fields: dict[str, Type], path: tuple[Member, ...], where: str) -> Type:

@@ -214,7 +214,7 @@ def missing_input(network: Network, instance: Instance) -> str:
     """
     if instance.missing is None:
         found = _find_missing(network, instance)
-        instance.absent = found or instance.absent
+        network.derive(instance, "absent", found or instance.absent)
         network.derive(instance, "missing", show_path("", "", found).removeprefix("."))
     return instance.missing or ""
 

@@ -94,6 +94,9 @@ class Caller:
     def call(self, request: m.ApplyRequest, timeout_s: float | None = None) -> m.ApplyReply: ...
 
     @overload
+    def call(self, request: m.PreviewRequest, timeout_s: float | None = None) -> m.PreviewReply: ...
+
+    @overload
     def call(self, request: m.UploadWorkflowRequest, timeout_s: float | None = None) -> m.UploadWorkflowReply: ...
 
     @overload

@@ -107,6 +107,15 @@ from copernicus.wire.past_messages import (
 from copernicus.wire.past_messages import (
     WhyRequest as WhyRequest,
 )
+from copernicus.wire.preview_messages import (
+    PreviewedJob as PreviewedJob,
+)
+from copernicus.wire.preview_messages import (
+    PreviewReply as PreviewReply,
+)
+from copernicus.wire.preview_messages import (
+    PreviewRequest as PreviewRequest,
+)
 from copernicus.wire.project_messages import (
     ProjectRow as ProjectRow,
 )

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from copernicus.client.cli.context import Command, Context, pass_context
+from copernicus.client.cli.context import Command, Context, pass_context, preview_option
+from copernicus.client.cli.transactions import show_preview
 from copernicus.program import Word
 
 if TYPE_CHECKING:
     from copernicus.client.bags import Bag, BagSpec, Ended, Progress
+    from copernicus.model.edits import Edit
 
 SHOWN_FAILURES, SHOWN_JOBS = 10, 40
 _MANY = ("--in", "--out")
@@ -95,7 +97,11 @@ def run_command(
         values[parameter] = given
     spec = BagSpec(program, sweep=values, files=files, **settings)
     spec.check()
-    bag = _made(context, spec, name)
+    name, edits = _asked_for(context, spec, name)
+    if context.is_preview:
+        show_preview(context, edits)
+        return 0
+    bag = _made(context, spec, name, edits)
     if not is_waiting:
         answer = {"instance": bag.name, "project": bag.project.name, "jobs": bag.jobs}
         context.show(answer, lambda: _how_to_follow(bag, spec))
@@ -108,8 +114,12 @@ def run_command(
     return 1 if progress.failed else 0
 
 
-def _made(context: Context, spec: BagSpec, name: str) -> Bag:
-    from copernicus.client.bags import Bag, free_name, workers_with
+run_command.params.append(preview_option())
+
+
+def _asked_for(context: Context, spec: BagSpec, name: str) -> tuple[str, list[Edit]]:
+    """The name of the instance, and the edits that make it; files are sent."""
+    from copernicus.client.bags import free_name
     from copernicus.client.cli.progress import bar
     from copernicus.errors import Refused
 
@@ -121,7 +131,14 @@ def _made(context: Context, spec: BagSpec, name: str) -> Bag:
     for file in spec.files:
         with bar(f"Sending {file}") as progress:
             references.append(context.client.upload(file, progress))
-    project.apply(spec.edits(name, references))
+    return name, spec.edits(name, references)
+
+
+def _made(context: Context, spec: BagSpec, name: str, edits: list[Edit]) -> Bag:
+    from copernicus.client.bags import Bag, workers_with
+
+    project = context.project
+    project.apply(edits)
     if workers_with(context.client, spec.command[0]) == 0:
         context.note(
             f"Note: no worker offers {spec.command[0]} now; the jobs wait for one. If it is a program on the worker's PATH, "

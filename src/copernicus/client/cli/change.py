@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from copernicus.client.cli.context import Context, command, pass_context
+from copernicus.client.cli.context import Context, change_command, pass_context
 from copernicus.client.cli.transactions import check, make
 from copernicus.model import edits as e
 from copernicus.model.values import FileRef
 from copernicus.program import Word
 
 
-@command("import")
+@change_command("import")
 @click.argument("module")
 @pass_context
 def import_command(context: Context, module: str) -> None:
@@ -21,7 +21,7 @@ def import_command(context: Context, module: str) -> None:
     make(context, e.ImportModule(module))
 
 
-@command("instance")
+@change_command("instance")
 @click.argument("function")
 @click.argument("name")
 @pass_context
@@ -30,7 +30,7 @@ def instance_command(context: Context, function: str, name: str) -> None:
     make(context, e.MakeInstance(function, name))
 
 
-@command("rm-instance")
+@change_command("rm-instance")
 @click.argument("path", metavar="INSTANCE")
 @pass_context
 def rm_instance_command(context: Context, path: str) -> None:
@@ -38,7 +38,7 @@ def rm_instance_command(context: Context, path: str) -> None:
     make(context, e.RemoveInstance(path))
 
 
-@command("rename")
+@change_command("rename")
 @click.argument("path", metavar="INSTANCE")
 @click.argument("name")
 @pass_context
@@ -50,7 +50,7 @@ def rename_command(context: Context, path: str, name: str) -> None:
     make(context, e.RenameInstance(path, name))
 
 
-@command("connect")
+@change_command("connect")
 @click.argument("source")
 @click.argument("destination")
 @pass_context
@@ -59,7 +59,7 @@ def connect_command(context: Context, source: str, destination: str) -> None:
     make(context, e.Connect(source, destination))
 
 
-@command("disconnect")
+@change_command("disconnect")
 @click.argument("destination")
 @pass_context
 def disconnect_command(context: Context, destination: str) -> None:
@@ -67,7 +67,7 @@ def disconnect_command(context: Context, destination: str) -> None:
     make(context, e.Disconnect(destination))
 
 
-@command("set", context_settings={"allow_interspersed_args": False})
+@change_command("set", context_settings={"allow_interspersed_args": False})
 @click.argument("path")
 @click.argument("value", nargs=-1, type=click.UNPROCESSED, required=True)
 @pass_context
@@ -81,10 +81,12 @@ def set_command(context: Context, path: str, value: tuple[str, ...]) -> None:
         context.project_flag, value = value[2], value[:1]
     elif len(value) == 2 and value[1] == "--json":
         context.is_json, value = True, value[:1]
+    elif len(value) == 2 and value[1] == "--preview":
+        context.is_preview, value = True, value[:1]
     make(context, e.SetText(path, " ".join(value)))
 
 
-@command("setf")
+@change_command("setf")
 @click.argument("path", type=Word())
 @click.argument("file", type=Word())
 @pass_context
@@ -100,7 +102,7 @@ def setf_command(context: Context, path: str, file: str) -> None:
     make(context, e.SetFile(path, reference))
 
 
-@command("unset")
+@change_command("unset")
 @click.argument("path")
 @pass_context
 def unset_command(context: Context, path: str) -> None:
@@ -108,7 +110,7 @@ def unset_command(context: Context, path: str) -> None:
     make(context, e.Unset(path))
 
 
-@command("activate")
+@change_command("activate")
 @click.argument("path", metavar="[INSTANCE]", default="")
 @pass_context
 def activate_command(context: Context, path: str) -> None:
@@ -116,7 +118,7 @@ def activate_command(context: Context, path: str) -> None:
     make(context, e.Activate(path))
 
 
-@command("deactivate")
+@change_command("deactivate")
 @click.argument("path", metavar="[INSTANCE]", default="")
 @click.option("--now", "is_now", is_flag=True, help="Stop the jobs that run, with a checkpoint from which they go on later.")
 @pass_context
@@ -125,7 +127,7 @@ def deactivate_command(context: Context, path: str, is_now: bool) -> None:
     make(context, e.Deactivate(path, is_now))
 
 
-@command("clear-error")
+@change_command("clear-error")
 @click.argument("path", metavar="[INSTANCE]", default="")
 @pass_context
 def clear_error_command(context: Context, path: str) -> None:
@@ -133,7 +135,7 @@ def clear_error_command(context: Context, path: str) -> None:
     make(context, e.ClearError(path))
 
 
-@command("force-rerun")
+@change_command("force-rerun")
 @click.argument("path", metavar="INSTANCE")
 @pass_context
 def force_rerun_command(context: Context, path: str) -> None:

@@ -35,6 +35,7 @@ class Context:
         self.project_flag: str | None = None
         self.is_json = False
         self.is_debug = False
+        self.is_preview = False
 
     @cached_property
     def client(self) -> Client:
@@ -117,6 +118,14 @@ def global_options(*, is_brief: bool = False) -> list[click.Option]:
     ]  # fmt: skip
 
 
+def preview_option() -> click.Option:
+    """Return the flag of all commands that change a project; what it asks for is done by `transactions.make` and its like."""
+    return click.Option(
+        ["--preview"], is_flag=True, expose_value=False, callback=_keep("is_preview"),
+        help="Only say what would follow: what is evaluated anew, which jobs end. Nothing is changed.",
+    )  # fmt: skip
+
+
 class Command(click.Command):
     """A command that also takes the global flags."""
 
@@ -128,6 +137,17 @@ class Command(click.Command):
 def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Command]:
     """Make a command of `cpcc` of a function."""
     return click.command(name, cls=Command, **settings)
+
+
+def change_command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Make a command of `cpcc` that changes a project, and can say before what would follow."""
+
+    def make(function: Callable[..., Any]) -> Command:
+        made = command(name, **settings)(function)
+        made.params.append(preview_option())
+        return made
+
+    return make
 
 
 def is_terminal() -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from copernicus.client import memory
 from copernicus.client.api import new_request_id
-from copernicus.client.cli.context import Context, command, pass_context
+from copernicus.client.cli.context import Context, change_command, command, pass_context
 from copernicus.client.output import sentences
 from copernicus.errors import Conflict, CopernicusError, Unavailable
 from copernicus.model.edits import Edit
@@ -21,6 +21,9 @@ def make(context: Context, edit: Edit) -> None:
     A staged edit is checked with all that stand before it, and refused right away if the commit would be.
     """
     project, staging = context.project, context.staging
+    if context.is_preview:
+        show_preview(context, [*staged_before(context), edit])
+        return
     if staging.load() is None:
         reply = project.apply([edit])
         context.show(reply, lambda: [sentences.done(edit, "".join(reply.told))])
@@ -36,8 +39,21 @@ def make(context: Context, edit: Edit) -> None:
 
 def check(context: Context, edit: Edit) -> None:
     """Raise what would refuse `edit` now, with all that is staged before it; nothing is changed or staged."""
+    context.project.apply([*staged_before(context), edit], is_check=True)
+
+
+def staged_before(context: Context) -> list[Edit]:
+    """Return the edits of the open transaction, none when there is no such thing."""
     staged = context.staging.load()
-    context.project.apply([*(staged.edits if staged else ()), edit], is_check=True)
+    return list(staged.edits) if staged else []
+
+
+def show_preview(context: Context, edits: list[Edit]) -> None:
+    """Say what would follow from edits; nothing is changed or staged."""
+    from copernicus.client.output import preview
+
+    reply = context.project.preview(edits)
+    context.show(reply, lambda: preview.lines(reply))
 
 
 @command("transact")
@@ -58,13 +74,16 @@ def transact_command(context: Context) -> None:
     context.show(_plain(staged), lines)
 
 
-@command("commit")
+@change_command("commit")
 @pass_context
 def commit_command(context: Context) -> None:
     """Make all changes of the open transaction, or, when one of them is refused, none; then it stays open.
 
     What somebody else has written since a change was put on the list is told once; the same commit again goes through.
     """
+    if context.is_preview:
+        show_preview(context, list(context.staging.opened().edits))
+        return
     with memory.locked():
         staged = context.staging.opened()
         if staged.depth > 1:

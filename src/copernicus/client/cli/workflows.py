@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from copernicus.client import memory
-from copernicus.client.cli.context import Context, command, pass_context
+from copernicus.client.cli.context import Context, change_command, command, pass_context
+from copernicus.client.cli.transactions import show_preview, staged_before
 from copernicus.errors import UsageError
 from copernicus.program import File
 from copernicus.wire import messages as m
 
 
-@command("upload")
+@change_command("upload")
 @click.argument("file", type=File())
 @pass_context
 def upload_command(context: Context, file: Path) -> None:
@@ -27,6 +28,11 @@ def upload_command(context: Context, file: Path) -> None:
 
     project, staging = context.project, context.staging
     with bar(f"Sending the files of {file.name}") as progress:
+        if context.is_preview:
+            before = staged_before(context)
+            reply = upload_workflow(project, file, staged=before, is_check=True, progress=progress)
+            show_preview(context, [*before, *reply.edits])
+            return
         if staging.load() is None:
             reply = upload_workflow(project, file, progress=progress)
             context.show(reply, lambda: [f"Uploaded {file.name}: {_counts(reply)}. Let it run with: cpcc activate"])

@@ -33,6 +33,9 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     async def apply(call: Call, request: m.ApplyRequest) -> m.ApplyReply:
         return await projects.apply(request, call.who)
 
+    async def preview(call: Call, request: m.PreviewRequest) -> m.PreviewReply:
+        return await projects.preview(request, call.who)
+
     async def upload(call: Call, request: m.UploadWorkflowRequest) -> m.UploadWorkflowReply:
         return await projects.upload_workflow(request, call.who)
 
@@ -82,6 +85,7 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         "project/start": start,
         "project/remove": remove,
         "project/apply": apply,
+        "project/preview": preview,
         "project/upload": upload,
         "project/export": export,
         "project/list": listing,

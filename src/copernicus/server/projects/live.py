@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.calls import CommandAnswer, CommandCall, ControllerAnswer, PureAnswer, PureCall
 from copernicus.dataflow.network import Network
+from copernicus.dataflow.trial import Answers, Trial, try_out
 from copernicus.errors import CopernicusError, InternalError, Unavailable
 from copernicus.server.projects.changes import Changes
 from copernicus.server.projects.ports import Jobs, ModuleCode
@@ -74,18 +75,8 @@ class LiveProject:
 
     def step(self, unit: Unit, event: engine.Event) -> engine.Outcome:
         """Let `event` happen inside `unit`. Raises `CopernicusError` when an edit is refused: nothing happened then."""
-        if self._is_broken:
-            raise Unavailable(f"Project {self.row.name} is being read again.", "Try again in a moment.")
-        try:
+        with self._whole(event):
             outcome = engine.step(self.network, self.catalog, event, self._clock())
-        except CopernicusError:
-            raise
-        except Exception as error:
-            # The network may be half changed; the log is not. Read it again and go on from there.
-            logger.exception("step failed: project %s, %s", self.row.name, type(event).__name__)
-            self._is_broken = True
-            self._keep(asyncio.get_running_loop().create_task(self._read_again()))
-            raise InternalError(f"The engine failed on {type(event).__name__} ({type(error).__name__}).") from error
         if outcome.data is not None and outcome.seq is not None:
             unit.add(AppendRecord(self.row.id, outcome.seq, outcome.data))
             self.changes.tell()
@@ -97,6 +88,27 @@ class LiveProject:
 
     def _age(self) -> None:
         self.young.popleft()
+
+    def try_out(self, event: engine.Event, answers: Answers) -> Trial:
+        """Find what would follow from `event`, as far as `answers` go; nothing is changed. Raises what refuses it."""
+        with self._whole(event):
+            return try_out(self.network, self.catalog, event, answers, self._clock())
+
+    @contextmanager
+    def _whole(self, event: engine.Event) -> Iterator[None]:
+        """See to it that the network is whole, before and after."""
+        if self._is_broken:
+            raise Unavailable(f"Project {self.row.name} is being read again.", "Try again in a moment.")
+        try:
+            yield
+        except CopernicusError:
+            raise
+        except Exception as error:
+            # The network may be half changed; the log is not. Read it again and go on from there.
+            logger.exception("step failed: project %s, %s", self.row.name, type(event).__name__)
+            self._is_broken = True
+            self._keep(asyncio.get_running_loop().create_task(self._read_again()))
+            raise InternalError(f"The engine failed on {type(event).__name__} ({type(error).__name__}).") from error
 
     def _perform(self, unit: Unit, effect: transaction.Effect) -> None:
         project = self.row.id

@@ -21,6 +21,7 @@ from copernicus.server.projects.enquiries import Enquiries
 from copernicus.server.projects.live import LiveProject, all_that_is_read_stays
 from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs, ModuleCode
+from copernicus.server.projects.previewing import preview
 from copernicus.server.projects.upgrades import conversions
 from copernicus.server.projects.workflows.declarations import at
 from copernicus.server.projects.workflows.export import export
@@ -187,6 +188,16 @@ class Projects:
             self._remember(unit, request.request_id, who, reply)
             await self._store.submit(unit)
         return reply
+
+    async def preview(self, request: m.PreviewRequest, who: str) -> m.PreviewReply:
+        """Say what would follow from edits; nothing is changed."""
+        project, event = self._find(request.project), engine.EditsRequested(list(request.edits), who)
+        self._must_be_here(event.edits)
+
+        async def requested() -> engine.Event:
+            return event
+
+        return await preview(project, requested, self._code, self._jobs, self._clock)
 
     async def upload_workflow(self, request: m.UploadWorkflowRequest, who: str) -> m.UploadWorkflowReply:
         """Apply a workflow file as one transaction; files that it names and that are not here are asked for instead."""
