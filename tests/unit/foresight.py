@@ -66,7 +66,7 @@ class Foresight:
         self.trial = foresee(witness, event)
         self.jobs = {key: "cancelled" if job["is_superseded"] else job["state"] for key, job in witness.jobs.items()}
         self.results = set(witness.reference.results)
-        self.stood = {one.id: one.stood for one in witness.network.instances.values()}
+        self.keys = {one.id: one.key for one in witness.network.instances.values()}
         self.calls = [one.call.instance for one in witness.todo if isinstance(one, transaction.StartCall)]
 
     def check(self) -> None:
@@ -87,8 +87,12 @@ class Foresight:
         over = {key for key, state in self.jobs.items() if state in ("queued", "blocked", "leased") and key not in working}
         assert over == {work.key for work in trial.ended}, "other jobs ended than foreseen"
         assert {work.key for work in trial.kept} <= working, "a job was not kept"
-        there = {id: one for id, one in network.instances.items() if one.stood and one.stood != self.stood.get(id, "")}
-        again = {network.path_of(id) for id, one in there.items() if one.stood in self.results}
+        changed = [one for one in network.instances.values() if one.key != self.keys.get(one.id, "")]
+        again = {
+            network.path_of(one.id)
+            for one in changed
+            if one.key in self.results and network.evaluations[one.key].state == "done"
+        }
         assert again == {work.path for work in trial.standing}, "other results stand again than foreseen"
         called = {network.path_of(one.call.instance) for one in witness.todo if isinstance(one, transaction.StartCall)
                   and one.call.instance in network.instances and one.call.instance not in self.calls}  # fmt: skip

@@ -80,7 +80,7 @@ def rename_instance(tx: Transaction, instance: Instance, name: str) -> None:
     tx.do(f.Renamed(instance.id, name))
     for one in network.subtree(instance):
         evaluation = network.evaluations.get(one.key)
-        if evaluation is not None and evaluation.state == "open" and one.function.kind == "command":
+        if evaluation is not None and evaluation.state != "done" and one.function.kind == "command":
             tx.effects.append(RenameJob(one.key, one.id, network.path_of(one.id)))
     for evaluation in network.evaluations.values():
         if evaluation.why_blocked and evaluation.wanted:

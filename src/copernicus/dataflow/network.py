@@ -308,8 +308,6 @@ class Network(Journal):
             if not tree.is_same(old.get(field), new.get(field)):
                 self._stamp(instance, "out", (field,))
         self._put(instance.values, "out", dict(new))
-        if self.watch is not None:
-            self.watch.stood.setdefault(instance.id, instance.stood)
         self._assign(instance, "stood", fact.key)
         self._assign(instance, "since", self._time)
 

@@ -191,7 +191,7 @@ class _Course:
     def look(self) -> None:
         """Read off what is different, while it stands."""
         network, trial = self.network, self.trial
-        for id in self.taken:
+        for id in sorted(self.taken):
             self._look_at(id)
         for key in self.reopened:
             trial.resumed += [work for id in self._wanted(key) if (work := self._work(id)) not in trial.resumed]
@@ -201,10 +201,6 @@ class _Course:
                 trial.ended.append(Work(self._path(network.evaluations[key].instance), key))
             elif (work := self._work(wanted[0])) not in trial.kept:
                 trial.kept.append(work)
-        for id, before in self.watch.stood.items():
-            instance = network.instances.get(id)
-            if instance is not None and instance.stood != before and instance.stood not in self.filed:
-                trial.standing.append(Work(network.path_of(id), instance.stood))
         there = network.instances.keys()
         trial.errors = {self._path(id): network.instances[id].error for id in self.failed if id in there}
         trial.errors = {path: error for path, error in trial.errors.items() if error}
@@ -224,7 +220,10 @@ class _Course:
         evaluation = self.network.evaluations.get(instance.key) if instance is not None else None
         if evaluation is None or id in self.open:
             return
-        if evaluation.key in self.begun:
+        if evaluation.state == "done" and evaluation.key not in self.filed:
+            if self.watch.keys.get(id, evaluation.key) != evaluation.key:
+                self.trial.standing.append(self._work(id))
+        elif evaluation.key in self.begun:
             self.trial.begun.append(self._work(id))
         elif evaluation.state == "open" and evaluation.function.kind == "command":
             is_left = not self.watch.wanted_before(evaluation.key, evaluation.wanted)

@@ -6,11 +6,10 @@ from typing import Any
 
 
 class Watch:
-    """The order of mappings, and the keys and results of instances, as they were before the first change of each."""
+    """The order of mappings, and the keys of instances, as they were before the first change of each."""
 
     def __init__(self) -> None:
         self.keys: dict[int, str] = {}
-        self.stood: dict[int, str] = {}
         self._orders: dict[int, tuple[dict[Any, Any], list[Any]]] = {}
 
     def keep_order(self, mapping: dict[Any, Any]) -> None:
@@ -22,7 +21,7 @@ class Watch:
         for mapping, keys in self._orders.values():
             content = dict(mapping)
             mapping.clear()
-            mapping.update((key, content[key]) for key in keys)
+            mapping.update((key, content[key]) for key in keys if key in content)
 
     def wanted_before(self, key: str, wanted: set[int]) -> set[int]:
         """Who wanted a key before, when `wanted` are those who want it now."""

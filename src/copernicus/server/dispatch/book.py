@@ -204,7 +204,7 @@ class Jobs:
     def rename(self, unit: Unit, project: str, instance: int, key: str, path: str) -> None:
         """See `JobBook.rename`."""
         job = self.find(project, key)
-        if job is not None and job.state in OPEN_STATES and job.instance == instance and job.path != path:
+        if job is not None and job.instance == instance and job.path != path:
             self.put(unit, replace(job, path=path))
 
     def _extending(self, job: JobRecord, extends: Sequence[str]) -> JobRecord:

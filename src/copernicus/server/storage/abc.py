@@ -259,7 +259,7 @@ class JobBook(Protocol):
         ...
 
     def rename(self, unit: Unit, project: str, instance: int, key: str, path: str) -> None:
-        """The instance has another path now; its open job is called so."""
+        """The instance has another path now; its job is called so."""
         ...
 
     def block(self, unit: Unit, project: str, key: str, why: str) -> None:
