@@ -74,6 +74,8 @@ class CheckedFold:
                 short = instance.function.base.rpartition("::")[2]
                 if any(f"{short}_{index}" not in instance.children for index in range(instance.width or 0)):
                     raise CorruptData(f"The log makes {network.path_of(instance.id)} wider than it is.")
+            if any(source.instance not in network.instances for links in instance.links.values() for source in links.values()):
+                raise CorruptData(f"The log connects {network.path_of(instance.id)} to what is gone.")
         return network
 
     # --- each fact ---------------------------------------------------------------------------------------------------
@@ -141,7 +143,9 @@ class CheckedFold:
     def _removed(self, fact: f.Removed) -> None:
         instance = self.network.instances[fact.id]
         _must(fact.id != ROOT and not instance.children and not any(instance.links.values()), "it is in use")
-        _must(not any(instance.readers.values()), "it is read")
+        # What is around it is disconnected from it when its own turn comes.
+        readers = [place.instance for places in instance.readers.values() for place in places]
+        _must(all(reader == instance.parent for reader in readers), "it is read")
 
     def _connected(self, fact: f.Connected) -> None:
         source, place = Place(fact.source, fact.source_side, fact.source_path), Place(fact.id, fact.side, fact.path)
