@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from tests.unit.office import Office, in_the_office
 
+from copernicus.dataflow import engine
 from copernicus.errors import UnknownPath, UsageError
 from copernicus.model import edits as e
 from copernicus.model.functions import Field, FunctionSchema, ModuleSchema
 from copernicus.model.values import FileRef
+from copernicus.server.storage.abc import Unit
 from copernicus.wire import messages as m
 
 FILES = ModuleSchema("m", functions=(FunctionSchema("m::read", "pure", (Field("file", "file"),), (Field("z", "int?"),)),))
@@ -115,6 +117,27 @@ async def test_content_that_is_not_kept_is_gone_and_the_version_stays(office: Of
     newest, old = await told(office, "r:in.file")
     assert (newest.is_gone, newest.text) == (False, "conf.gro (5 B)")
     assert (old.is_gone, old.text) == (True, "conf.gro (5 B) (gone)")
+
+
+@in_the_office
+async def test_a_result_that_was_deleted_and_made_again_is_told_as_it_was(office: Office) -> None:
+    await office.make("work", "w", x=1)
+    first = await office.finish("w")
+    await office.set("w:in.x", 2)
+    await office.finish("w")
+    live = office.projects._live["p"]
+    key = (await told(office, "w:out.z"))[1].origin.key
+    unit = Unit()
+    live.step(unit, engine.ResultsDeleted((key,)))
+    await office.book.submit(unit)
+    assert not live.network.evaluations[key].outputs
+    old = (await told(office, "w:out.z"))[1]
+    assert (old.value, old.origin.job, old.origin.core_s) == (10, first, 20.0)
+    await office.set("w:in.x", 1)
+    again = await office.finish("w")
+    newest, _, before = await told(office, "w:out.z")
+    assert (newest.seq, newest.origin.filed_seq, newest.origin.is_reused) == (newest.seq, newest.seq, False)
+    assert (before, again) == (old, first), "the job of a key is one and the same"
 
 
 @in_the_office

@@ -44,9 +44,10 @@ class LogReply(Message, frozen=True):
 class Origin(Message, frozen=True):
     """Where a version came from.
 
-    `kind` is "user" (`who`), "call" (of the controller or pure function at `path`), "job" (of the command at `path`), or
-    "constant" (fixed in the network at `path`). Of a job the attempt says who did it: worker, host, executable and its
-    version; `core_s` is what the job cost with all its attempts; `extends` is the job whose checkpoint it went on from.
+    `kind` is "user" (`who`; `user@server` on the server from which the project was loaded), "call" (of the controller or
+    pure function at `path`), "job" (of the command at `path`; `job` is None when it has no record here), or "constant"
+    (fixed in the network at `path`). Of a job the attempt says who did it: worker, host, executable and its version;
+    `core_s` is what the job cost with all its attempts; `extends` is the job whose checkpoint it went on from.
     `is_reused`: the result was there already, or came from the evaluation of another instance: it was first made for
     `made_for`, and filed in transaction `filed_seq` at `filed_at`.
     """

@@ -63,7 +63,8 @@ def _job(one: m.Origin) -> str:
     worker = f" (worker {one.worker})" if one.worker else ""
     program = f", {one.executable} {one.version}".rstrip() if one.executable else ""
     before = f", from the checkpoint of job {one.extends}" if one.extends else ""
-    return f"job {one.job}, attempt {one.attempt}{where}{worker}{program}, {text.duration(one.core_s)} of a core{before}"
+    number = "a job elsewhere" if one.job is None else f"job {one.job}"
+    return f"{number}, attempt {one.attempt}{where}{worker}{program}, {text.duration(one.core_s)} of a core{before}"
 
 
 def _reused(one: m.Origin) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from copernicus.dataflow import facts as f
 from copernicus.dataflow.edits import find_instance
+from copernicus.dataflow.engine import Event
 from copernicus.dataflow.network import Network, Place
 from copernicus.dataflow.paths import Member, parse_path, show_path
 from copernicus.errors import Conflict, CopernicusError, UsageError
@@ -15,7 +16,7 @@ from copernicus.server.projects.past import Past
 from copernicus.server.projects.wording import ago, shorten, show_value
 from copernicus.wire.messages import ApplyRequest
 
-BY_THE_MACHINE = frozenset(("JobDescribed", "PureEvaluated", "CallEnded", "JobEnded", "Resumed"))
+BY_THE_MACHINE = frozenset(kind.__name__ for kind in get_args(Event) if "actor" not in kind.__struct_fields__)
 """Causes of records that no person asked for."""
 SHOWN = 5
 NAME = "_name"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from copernicus.dataflow import facts as f
 from copernicus.dataflow import tree
-from copernicus.dataflow.network import Network, Place
+from copernicus.dataflow.network import Place
 from copernicus.dataflow.paths import Member
+from copernicus.server.projects.past import Result
 
 
 class Happening(NamedTuple):
@@ -23,6 +24,7 @@ class Happening(NamedTuple):
     value: Any = None
     source: Place | None = None
     key: str = ""
+    result: Result | None = None
 
 
 def is_prefix(one: tuple[Member, ...], other: tuple[Member, ...]) -> bool:
@@ -30,8 +32,8 @@ def is_prefix(one: tuple[Member, ...], other: tuple[Member, ...]) -> bool:
     return other[: len(one)] == one
 
 
-def happenings(network: Network, record: f.Record, place: Place) -> Iterator[Happening]:
-    """What a record did to `place`, in order. Records are read by what stands in them and, for results, in the network."""
+def happenings(record: f.Record, place: Place, results: Mapping[str, Result]) -> Iterator[Happening]:
+    """What a record did to `place`, in order; `results` holds those that became outputs in it, by key."""
     facts, side, path = record.facts, place.side, place.path
     kept: f.Fact | None = None
     for position, fact in enumerate(facts):
@@ -56,8 +58,9 @@ def happenings(network: Network, record: f.Record, place: Place) -> Iterator[Hap
             case f.Shortened() if fact.side == side:
                 yield from _shortened(place, fact)
             case f.Stood() if side == "out":
-                outputs = network.evaluations[fact.key].outputs
-                yield Happening("result", place, True, tree.read(outputs, path), key=fact.key)
+                result = results.get(fact.key)
+                outputs = result.fact.outputs if result is not None else None
+                yield Happening("result", place, True, tree.read(outputs, path), key=fact.key, result=result)
             case f.Reset() if side in ("out", "state"):
                 yield Happening("forgotten", place, True)
             case f.Widened() if side == "out" and len(path) == 1:

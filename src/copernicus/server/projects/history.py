@@ -18,7 +18,7 @@ from copernicus.server.projects.happenings import Happening, happenings, is_pref
 from copernicus.server.projects.holders import Holder, holders
 from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.origins import Origins
-from copernicus.server.projects.past import Past
+from copernicus.server.projects.past import Past, Result
 from copernicus.server.projects.ports import Jobs
 from copernicus.server.projects.wording import shorten, show_value
 from copernicus.wire import messages as m
@@ -61,7 +61,8 @@ class History:
                 continue
             if len(found) > request.limit and found[request.limit - 1][1].seq > found[-1][1].seq:
                 break  # there is an older one, so this page is full, and what is the same as before is known
-            found += self._versions(record, watched, shadow)
+            results = await self._past.results(record, {one.place.instance for one in watched})
+            found += self._versions(record, results, watched, shadow)
             # Older versions of what a place is connected to were not seen there; but they may be what is seen there now.
             links = {Place(*fact_place(fact)) for fact in record.facts if isinstance(fact, Connected) and shadow is None}
             crossed += [(record.seq, link) for link in links if any(link in one.links for one in watched)]
@@ -87,12 +88,12 @@ class History:
         return watched, []
 
     def _versions(
-        self, record: Record, watched: list[Holder], shadow: Shadow | None
-    ) -> Iterator[tuple[Happening, m.Version]]:  # fmt: skip
-        network, seen = self._past.network, set[tuple[str, Place]]()
+        self, record: Record, results: dict[str, Result], watched: list[Holder], shadow: Shadow | None
+    ) -> Iterator[tuple[Happening, m.Version]]:
+        seen = set[tuple[str, Place]]()
         # Within a record, too, the last comes first.
         for one in watched:
-            for happening in reversed(list(happenings(network, record, one.place))):
+            for happening in reversed(list(happenings(record, one.place, results))):
                 if (happening.event, happening.place) in seen or (shadow and not shadow.takes(happening)):
                     continue
                 seen.add((happening.event, happening.place))
@@ -108,7 +109,7 @@ class History:
             record.time,
             self.path_of(happening.place),
             happening.event,
-            self._origins.of(record, happening.place, happening.key),
+            self._origins.of(record, happening),
             value,
             text,
             self.path_of(source) if source is not None else "",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from copernicus.dataflow import facts as f
-from copernicus.dataflow.network import ROOT, Network, Place
+from copernicus.dataflow.network import ROOT, Network
 from copernicus.server.projects.conflicts import BY_THE_MACHINE
-from copernicus.server.projects.past import Past
+from copernicus.server.projects.happenings import Happening
+from copernicus.server.projects.past import Past, Result
 from copernicus.server.projects.ports import Jobs
 from copernicus.wire import messages as m
 
@@ -22,49 +23,58 @@ class Origins:
     def _network(self) -> Network:
         return self._past.network
 
-    def of(self, record: f.Record, place: Place, key: str) -> m.Origin:
-        """The origin of what a record did to `place`: of the result of `key`, where one stood."""
-        if key:
-            return self.of_result(key, record, place.instance)
-        network = self._network
+    def of(self, record: f.Record, happening: Happening) -> m.Origin:
+        """The origin of what a record did to a place."""
+        network, place = self._network, happening.place
+        if happening.result is not None:
+            return self.of_result(happening.result, record, place.instance)
         instance = network.instances[place.instance]
         around = network.instances.get(instance.parent) if instance.parent != ROOT else None
         if place.side == "in" and around is not None and around.function.kind == "network" and _is_made(record, instance.id):
             return m.Origin("constant", path=network.path_of(around.id), function=around.function.name)
         if record.cause not in BY_THE_MACHINE:
-            return m.Origin("user", who=record.actor)
+            return m.Origin("user", who=self.actor(record))
         for fact in record.facts:
             if isinstance(fact, f.Seen) and fact.id in network.instances:
                 caller = network.instances[fact.id]
                 return m.Origin("call", path=network.path_of(caller.id), function=caller.function.name)
         return m.Origin("server")
 
-    def of_result(self, key: str, record: f.Record | None, shown_by: int) -> m.Origin:
+    def actor(self, record: f.Record) -> str:
+        """Who caused a record: `user@server` when the project was on another server then."""
+        elsewhere = next((seq for seq in self._network.moves if seq > record.seq), None)
+        loaded = self._past.record(elsewhere) if elsewhere is not None else None
+        origins = [fact.origin for fact in loaded.facts if isinstance(fact, f.Loaded)] if loaded is not None else []
+        return "@".join([record.actor, *origins[:1]])
+
+    def of_result(self, result: Result, record: f.Record, shown_by: int) -> m.Origin:
         """The origin of an evaluation's result, as an instance shows it since `record`."""
-        network = self._network
-        evaluation = network.evaluations[key]
-        maker = network.instances.get(evaluation.instance)
-        name = network.path_of(maker.id) if maker else f"(instance {evaluation.instance}, removed)"
-        is_other = evaluation.instance != shown_by
-        takes = record is not None and any(isinstance(fact, f.Took) and fact.id == shown_by for fact in record.facts)
-        is_back = record is not None and takes and evaluation.filed < record.seq
-        filed = self._past.record(evaluation.filed) if evaluation.filed else None
+        network, fact = self._network, result.fact
+        evaluation = network.evaluations[fact.key]
+        name = self._name(evaluation.instance)
+        takes = any(isinstance(one, f.Took) and one.id == shown_by for one in record.facts)
+        is_reused = evaluation.instance != shown_by or (takes and result.seq < record.seq)
+        job = network.job_now(fact.job, result.seq)
         origin = m.Origin(
-            "job" if evaluation.job is not None else "call",
-            path=network.path_of(shown_by) if shown_by in network.instances else name,
+            "call" if fact.job is None else "job",
+            path=self._name(shown_by),
             function=evaluation.function.name,
-            key=key,
-            job=evaluation.job,
-            attempt=evaluation.attempt,
-            worker=evaluation.worker,
-            version=evaluation.version,
-            core_s=evaluation.core_s,
-            is_reused=is_other or is_back,
-            made_for=name if is_other or is_back else "",
-            filed_seq=evaluation.filed,
-            filed_at=filed.time if filed is not None else None,
+            key=fact.key,
+            job=job,
+            attempt=fact.attempt,
+            worker=fact.worker,
+            version=fact.version,
+            core_s=fact.core_s,
+            is_reused=is_reused,
+            made_for=name if is_reused else "",
+            filed_seq=result.seq,
+            filed_at=result.time,
         )
         return self._with_job(origin)
+
+    def _name(self, id: int) -> str:
+        network = self._network
+        return network.path_of(id) if id in network.instances else f"(instance {id}, removed)"
 
     def _with_job(self, origin: m.Origin) -> m.Origin:
         job = self._jobs.record(origin.job) if origin.job is not None else None

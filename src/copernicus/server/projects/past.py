@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Collection
+from typing import NamedTuple
 
-from copernicus.dataflow.facts import Record, decode_record
+from copernicus.dataflow.facts import Filed, Record, Stood, decode_record
 from copernicus.dataflow.network import Network
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.storage.abc import BookStore
@@ -16,11 +17,21 @@ MOST_NAMED = 200
 """Up to so many instances are looked for in the bytes of a record before it is decoded."""
 
 
+class Result(NamedTuple):
+    """How an evaluation ended, and in which record that was filed."""
+
+    seq: int
+    time: float
+    fact: Filed
+
+
 class Past:
     """What was logged of one project."""
 
     def __init__(self, project: LiveProject, store: BookStore) -> None:
         self.project, self._store = project, store
+        self._results: dict[tuple[str, int], Result | None] = {}
+        """Results that were looked up: the last of a key that was filed until a record."""
 
     @property
     def network(self) -> Network:
@@ -58,6 +69,36 @@ class Past:
             if before > after + 1:
                 await asyncio.sleep(0)
 
+    async def results(self, record: Record, ids: Collection[int]) -> dict[str, Result]:
+        """The results, by key, that became outputs of these instances in `record`, as they were then.
+
+        What was deleted and made again has been filed more than once.
+        """
+        keys = {fact.key for fact in record.facts if isinstance(fact, Stood) and fact.id in ids}
+        found = {key: await self._result(key, record) for key in keys}
+        return {key: result for key, result in found.items() if result is not None}
+
+    async def _result(self, key: str, record: Record) -> Result | None:
+        evaluation = self.network.evaluations.get(key)
+        found = _filed(record, key)
+        if found is not None or evaluation is None:
+            return found
+        at = min(evaluation.filed, record.seq)
+        if (key, at) not in self._results:
+            last = self.record(at) if at == evaluation.filed else None
+            self._results[key, at] = _filed(last, key) if last is not None else await self._search(key, at)
+        return self._results[key, at]
+
+    async def _search(self, key: str, seq: int) -> Result | None:
+        before, mark = seq + 1, f'["filed","{key}"'.encode()
+        while page := self._store.newest_records(self.project.row.id, before, PAGE):
+            for _, data in page:
+                if mark in data and (found := _filed(decode_record(data), key)) is not None:
+                    return found
+            before = page[-1][0]
+            await asyncio.sleep(0)
+        return None
+
     def record(self, seq: int) -> Record | None:
         """One record, None when there is none of that number."""
         for young, data in self.project.young:
@@ -65,6 +106,11 @@ class Past:
                 return decode_record(data)
         page = self._store.newest_records(self.project.row.id, seq + 1, 1)
         return decode_record(page[0][1]) if page and page[0][0] == seq else None
+
+
+def _filed(record: Record, key: str) -> Result | None:
+    facts = (fact for fact in record.facts if isinstance(fact, Filed) and fact.key == key and fact.outputs is not None)
+    return next((Result(record.seq, record.time, fact) for fact in facts), None)
 
 
 def mentioning(ids: Collection[int] | None) -> re.Pattern[bytes] | None:

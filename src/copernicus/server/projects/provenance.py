@@ -12,7 +12,7 @@ from copernicus.server.projects.happenings import Happening, happenings
 from copernicus.server.projects.history import History, Shadow, blobs_in, places_of
 from copernicus.server.projects.holders import holders, link_of
 from copernicus.server.projects.looking import Looking
-from copernicus.server.projects.past import Past
+from copernicus.server.projects.past import Past, Result
 from copernicus.server.projects.ports import Jobs
 from copernicus.wire import messages as m
 
@@ -82,7 +82,7 @@ class Provenance:
         """Read the log once, from its end, for the steps that are open."""
         async for record in self._past.records(0, self._ids, with_connections=True):
             self._position = record.seq
-            self._read(record)
+            await self._read(record)
             if not self._awaited and not any(step.is_open for step in self._steps):
                 break
 
@@ -130,7 +130,7 @@ class Provenance:
         self._steps.append(step)
         return [len(self._steps) - 1]
 
-    def _read(self, record: f.Record) -> None:
+    async def _read(self, record: f.Record) -> None:
         """Let every step take what the record did to it, also those that the record itself leads to."""
         for fact in record.facts:
             if isinstance(fact, f.Connected):
@@ -140,15 +140,15 @@ class Provenance:
             for step in self._steps[done:]:
                 done += 1
                 if step.is_open:
-                    self._take(step, record)
+                    self._take(step, record, await self._past.results(record, {step.place.instance}))
             for fact in record.facts:
                 if isinstance(fact, f.Took) and (waiting := self._awaited.pop((fact.id, fact.key), None)):
                     self._lead_to(waiting, self._past.network.instances[fact.id], record.seq)
 
-    def _take(self, step: _Step, record: f.Record) -> None:
+    def _take(self, step: _Step, record: f.Record, results: dict[str, Result]) -> None:
         if record.seq > step.upto:
             return
-        for happening in reversed(list(happenings(step.network, record, step.place))):
+        for happening in reversed(list(happenings(record, step.place, results))):
             if happening.event == "connected" and happening.source and happening.source.instance in step.network.instances:
                 kept_at = step.kept.pop(happening.place, None)
                 if kept_at is not None or not step.shadow.covers(happening.place):  # it was a view then
