@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tests.unit.witness import Witness
 
 FOUND = {"absent", "missing"}
-DERIVED = {"touched", "in_flight", "is_busy", "busy_children", "is_remade", "updated", "heard", "depth", "why_blocked"}
+DERIVED = {"touched", "in_flight", "is_busy", "busy_children", "is_remade", "updated", "heard", "depth", "why_blocked",
+           "is_told", "news", "state_bytes"}  # fmt: skip
 NAMES = ("seq", "head", "next_id", "imported", "functions", "strikes", "courses")
 
 

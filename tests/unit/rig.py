@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.unit.told import Told
+
 from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.calls import ControllerAnswer, ControllerCall
 from copernicus.dataflow.edits import find_place
@@ -77,6 +79,7 @@ class Rig:
         self.todo: list[transaction.Effect] = []
         self.jobs: dict[str, dict[str, Any]] = {}
         self.calls: list[ControllerCall] = []
+        self.told = Told()
         self.controllers: dict[str, Callable[[ControllerCall], ControllerAnswer]] = {"t::steer": steer}
 
     def step(self, event: engine.Event) -> engine.Outcome:
@@ -111,9 +114,10 @@ class Rig:
             case transaction.EvaluatePure():
                 self.step(engine.PureEvaluated(effect.key, PURE[effect.function](effect.inputs)))
             case transaction.StartCall():
-                self.calls.append(effect.call)
-                answer = self.controllers[effect.call.function](effect.call)
-                self.step(engine.CallEnded(effect.call.instance, effect.call.seen, answer))
+                call = self.told.hear(effect.call)
+                self.calls.append(call)
+                answer = self.told.said(call, self.controllers[call.function](call))
+                self.step(engine.CallEnded(call.instance, call.seen, answer))
             case transaction.WantJob():
                 state = "blocked" if effect.why_blocked else "queued"
                 self.jobs.setdefault(effect.key, {"runs": 0}).update(

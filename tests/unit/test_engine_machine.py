@@ -276,6 +276,12 @@ class Machine(RuleBasedStateMachine):
         keys = [key for key, job in self.witness.jobs.items() if job["is_superseded"]]
         self.witness.drop_job(data.draw(st.sampled_from(keys)))
 
+    @precondition(lambda self: self.witness.told.memories)
+    @rule(data=st.data())
+    def forget(self, data: st.DataObject) -> None:
+        """A process that answers a controller's calls is gone, or has made room."""
+        self.witness.told.forget(data.draw(st.sampled_from(sorted(self.witness.told.memories))))
+
     @rule()
     def crash(self) -> None:
         self.witness.crash()

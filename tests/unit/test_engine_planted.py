@@ -261,9 +261,9 @@ def the_end_of_a_child_is_not_told(patch: Patch) -> None:
 def a_controller_is_not_called_when_a_child_ends(patch: Patch) -> None:
     touch = transaction.Transaction.touch
 
-    def deaf(self: Any, instance: Any) -> None:
+    def deaf(self: Any, instance: Any, is_input: bool = True) -> None:
         if instance.function.kind != "controller" or not instance.seen:
-            touch(self, instance)
+            touch(self, instance, is_input)
 
     patch.setattr(transaction.Transaction, "touch", deaf)
 

@@ -11,6 +11,7 @@ from tests.unit.comparison import compare, dump, observe, state
 from tests.unit.reference_history import rename, renamed
 from tests.unit.reference_model import Reference
 from tests.unit.reference_tree import get
+from tests.unit.told import Told
 
 from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.calls import ControllerAnswer, ControllerCall
@@ -41,6 +42,8 @@ class Witness:
         self.clock = 0
         self.is_sound = True
         """No comparison has failed."""
+        self.told = Told()
+        """What whoever answers the controllers' calls keeps."""
         self.seen_at: dict[str, tuple[int, dict[str, Any]]] = {}
         """When each call under way was made, and what it saw."""
 
@@ -65,8 +68,10 @@ class Witness:
             self._perform(effect)
         observe(self)
         for effect in outcome.effects:
-            if isinstance(effect, transaction.StartCall):
-                self._check_call(effect.call)
+            if isinstance(effect, transaction.StartCall) and self.told.has(effect.call):
+                # It is heard when it is answered; what it means is looked at now.
+                told = deepcopy(self.told)
+                self._check_call(told.hear(effect.call))
         compare(self)
         self.is_sound = True
         return outcome
@@ -102,7 +107,16 @@ class Witness:
                 outputs = functions.evaluate(effect.function, effect.inputs)
                 self.step(engine.PureEvaluated(effect.key, outputs), lambda: self._file(effect.key, ("done", outputs)))
             case transaction.StartCall():
-                self._end_call(effect.call, answer or functions.control(effect.call))
+                if not self.told.has(effect.call):
+                    self.forgotten(effect.call)
+                else:
+                    call = self.told.hear(effect.call)
+                    self._end_call(call, self.told.said(call, answer or functions.control(call)))
+
+    def forgotten(self, call: ControllerCall) -> None:
+        """Whoever is called has lost what the difference is to: the call is made again, with everything."""
+        event = engine.CallForgotten(call.instance, call.seen)
+        self.step(event, lambda: self._was_asked(call.instance, call.seen))
 
     def lease(self, key: str) -> None:
         """A worker begins a job."""

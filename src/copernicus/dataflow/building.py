@@ -9,15 +9,13 @@ from copernicus.dataflow import facts as f
 from copernicus.dataflow import tree
 from copernicus.dataflow.evaluating import supersede
 from copernicus.dataflow.network import ROOT, Instance, Place
-from copernicus.dataflow.paths import APPEND, Member, parse_path, show_path
+from copernicus.dataflow.paths import APPEND, INDEX_LIMIT, Member, parse_path, show_path
 from copernicus.dataflow.transaction import RenameJob, Transaction
 from copernicus.dataflow.views import evaluated_readers, length_of, linked_parts, read, readers_of
 from copernicus.errors import ModuleError, Refused, TooLarge, UnknownPath, WrongType
 from copernicus.model.functions import FunctionSchema, InnerInstance
 from copernicus.model.types import Type, decode, fits
 from copernicus.model.values import to_json
-
-INDEX_LIMIT = 1_000_000
 
 
 def place_text(tx: Transaction, place: Place) -> str:
@@ -257,7 +255,10 @@ def disconnect(tx: Transaction, place: Place) -> None:
     if shown is not None:
         tx.do(f.Wrote(place.instance, place.side, place.path, shown))
     # What stands there is the same as before, so readers need not be told; the instance itself looks at it again.
-    tx.touch(tx.network.instances[place.instance])
+    instance = tx.network.instances[place.instance]
+    tx.touch(instance)
+    if instance.function.kind == "controller":
+        tx.network.note(instance, instance.id, place.path[0])
     # But it is no longer stale.
     tx.recheck(evaluated_readers(tx.network, [place]))
 

@@ -41,7 +41,12 @@ class PureAnswer(msgspec.Struct, frozen=True, tag="pure"):
 
 
 class ChildView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A child as its controller sees it. `has_ended`, `was_updated`, `has_failed` are relative to the last applied call."""
+    """A child as its controller sees it. `has_ended`, `was_updated`, `has_failed` are relative to the last applied call.
+
+    In a call that carries a difference `outputs` has only what changed, with keys such as `field` (null: absent now) and
+    `field[3]`; `lengths` says how long the arrays are of which elements are given. `partial` are provisional outputs of a
+    child that its controller follows. `id` is never used again, `name` may be.
+    """
 
     name: str
     function: str
@@ -55,13 +60,22 @@ class ChildView(msgspec.Struct, frozen=True, omit_defaults=True):
     has_ended: bool = False
     was_updated: bool = False
     has_failed: bool = False
+    id: int = 0
+    lengths: dict[str, int] = {}
+    partial: dict[str, Any] = {}
 
 
-class ControllerCall(msgspec.Struct, frozen=True, tag="controller"):
+class ControllerCall(msgspec.Struct, frozen=True, tag="controller", omit_defaults=True):
     """One call of a controller, for all that is newer than what its last applied call had seen.
 
     `seen` is the sequence number that this call sees; it comes back with the answer. `changed` names the inputs that
     are newer. The same call has the same `seed`.
+
+    With `base` 0 everything is there. Else this is the difference to what was there when the answer to the call that saw
+    `base` had been applied: `inputs` (as the outputs of a `ChildView`, with `lengths`), the `children` that are new or
+    other than they were, the names of those `removed`; outputs and state are as that answer left them. `project` and
+    `reading` (which changes whenever the project is read from its log) are filled in by whoever passes the call on:
+    together with `instance` and `base` they say exactly what the difference is to.
     """
 
     instance: int
@@ -74,6 +88,11 @@ class ControllerCall(msgspec.Struct, frozen=True, tag="controller"):
     state: dict[str, Any]
     children: list[ChildView]
     spent_core_s: float = 0.0
+    base: int = 0
+    lengths: dict[str, int] = {}
+    removed: list[str] = []
+    project: str = ""
+    reading: str = ""
 
 
 class ChildStart(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -105,7 +124,8 @@ class ChildHold(msgspec.Struct, frozen=True):
 
 
 class ControllerAnswer(msgspec.Struct, frozen=True, tag="controller", omit_defaults=True):
-    """What shall be. `outputs` and `state` hold only the fields that differ, each whole (None: unset).
+    """What shall be. `outputs` and `state` hold only what differs: a field, or a part of one such as `field[3]` (None:
+    unset); `lengths` says of `out.field` and `state.field` that they become shorter, before anything is written.
 
     With `error` set nothing else of the answer counts. `note` and `warning` None leave what stands there.
     """
@@ -120,6 +140,11 @@ class ControllerAnswer(msgspec.Struct, frozen=True, tag="controller", omit_defau
     note: str | None = None
     warning: str | None = None
     error: str = ""
+    lengths: dict[str, int] = {}
+
+
+class Forgotten(msgspec.Struct, frozen=True, tag="forgotten"):
+    """Whoever was called does not have what the difference is to: it wants to be called with everything."""
 
 
 class ConvertCall(msgspec.Struct, frozen=True, tag="convert", omit_defaults=True):
@@ -149,4 +174,4 @@ class Converted(msgspec.Struct, frozen=True):
 
 
 Call = CommandCall | PureCall | ControllerCall | ConvertCall
-Answer = CommandAnswer | PureAnswer | ControllerAnswer | ConvertAnswer
+Answer = CommandAnswer | PureAnswer | ControllerAnswer | ConvertAnswer | Forgotten

@@ -17,6 +17,7 @@ from copernicus.dataflow import facts as f
 from copernicus.dataflow.declaring import MOST_LEVELS, MOST_PARTS, extent_of
 from copernicus.dataflow.engine import hash_record
 from copernicus.dataflow.network import ROOT, Network, Place
+from copernicus.dataflow.paths import INDEX_LIMIT
 from copernicus.dataflow.transaction import Catalog, Transaction
 from copernicus.errors import CopernicusError, CorruptData
 from copernicus.model.functions import FunctionSchema
@@ -95,7 +96,7 @@ class CheckedFold:
 
     def _type(self, id: int, side: str, path: tuple[Any, ...]) -> Type:
         _must(id in self.network.instances and id != ROOT and side in _SIDES, "there is no such place")
-        sound = all(isinstance(one, str) or 0 <= one <= building.INDEX_LIMIT for one in path)
+        sound = all(isinstance(one, str) or 0 <= one <= INDEX_LIMIT for one in path)
         _must(sound, "an index beyond all arrays")
         return tree.type_at(self.network.fields(self.network.instances[id], side), path, side)
 
@@ -162,7 +163,7 @@ class CheckedFold:
 
     def _widened(self, fact: f.Widened) -> None:
         kind = self.network.instances[fact.id].function.kind
-        _must(kind == "scatter" and 0 <= fact.width <= building.INDEX_LIMIT, "no scatter")
+        _must(kind == "scatter" and 0 <= fact.width <= INDEX_LIMIT, "no scatter")
 
     def _begun(self, fact: f.Begun) -> None:
         network = self.network

@@ -117,6 +117,7 @@ def upgrade_module(tx: Transaction, edit: e.UpgradeModule) -> str:
     for id in settled:
         if id in network.instances:
             tx.do(f.Upgraded(id))
+    network.forget_told()
     for id in sorted(concerned & network.instances.keys()):
         tx.consider(network.instances[id])
         tx.to_recheck[id] = None

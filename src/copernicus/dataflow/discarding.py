@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from copernicus.dataflow import facts as f
 from copernicus.dataflow import tree
-from copernicus.dataflow.controlling import look_again_below
+from copernicus.dataflow.answers import look_again_below
 from copernicus.dataflow.network import ROOT, Evaluation, Network, Place
 from copernicus.dataflow.transaction import Transaction
 from copernicus.model.values import files_in

@@ -8,12 +8,12 @@ from typing import Any
 
 from copernicus.dataflow import building, tree
 from copernicus.dataflow import facts as f
-from copernicus.dataflow.controlling import look_again_below
+from copernicus.dataflow.answers import look_again_below
 from copernicus.dataflow.converting import upgrade_module
 from copernicus.dataflow.declaring import declare_function
 from copernicus.dataflow.evaluating import reopen
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
-from copernicus.dataflow.paths import APPEND, Path, clean_function, clean_name, must_have_members, parse_path
+from copernicus.dataflow.paths import APPEND, INDEX_LIMIT, Path, clean_function, clean_name, must_have_members, parse_path
 from copernicus.dataflow.status import clearable_error
 from copernicus.dataflow.transaction import Transaction
 from copernicus.dataflow.views import length_of
@@ -138,8 +138,8 @@ def _writable(tx: Transaction, text: str) -> Place:
             members = (place.path[0], instance.index, *place.path[1:])
             hint = f"Set {building.place_text(tx, Place(instance.parent, 'in', members))} instead."
         raise Refused(f"{text} cannot be set: {_owner(network, instance)}.", hint)
-    if any(isinstance(member, int) and member > building.INDEX_LIMIT for member in place.path):
-        raise TooLarge(f"{text}: an array has at most {building.INDEX_LIMIT} elements.")
+    if any(isinstance(member, int) and member > INDEX_LIMIT for member in place.path):
+        raise TooLarge(f"{text}: an array has at most {INDEX_LIMIT} elements.")
     return place
 
 

@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from copernicus.dataflow import facts as f
 from copernicus.dataflow.calls import ControllerAnswer, Converted
-from copernicus.dataflow.controlling import call_ended
+from copernicus.dataflow.controlling import call_ended, call_forgotten
 from copernicus.dataflow.discarding import discard, hold_all, purge
 from copernicus.dataflow.edits import apply_edit
 from copernicus.dataflow.evaluating import described, file_result
@@ -65,6 +65,13 @@ class CallEnded(msgspec.Struct, frozen=True):
     answer: ControllerAnswer
 
 
+class CallForgotten(msgspec.Struct, frozen=True):
+    """Whoever got `StartCall` does not have what the difference is to: another one, with everything, is to come."""
+
+    id: int
+    seen: int
+
+
 class JobEnded(msgspec.Struct, frozen=True):
     """A job has finished (`outputs`) or failed for good (`error`)."""
 
@@ -109,8 +116,8 @@ class ProjectLoaded(msgspec.Struct, frozen=True):
 
 
 Event = (
-    EditsRequested | JobDescribed | PureEvaluated | CallEnded | JobEnded | Resumed | ResultsDeleted | PurgeRequested
-    | ProjectLoaded
+    EditsRequested | JobDescribed | PureEvaluated | CallEnded | CallForgotten | JobEnded | Resumed | ResultsDeleted
+    | PurgeRequested | ProjectLoaded
 )  # fmt: skip
 
 
@@ -165,6 +172,9 @@ def happen(tx: Transaction, event: Event) -> tuple[list[str], str]:
         case CallEnded():
             if event.id in network.instances:
                 call_ended(tx, network.instances[event.id], event.seen, event.answer)
+        case CallForgotten():
+            if event.id in network.instances:
+                call_forgotten(tx, network.instances[event.id], event.seen)
         case JobEnded():
             origin = {name: getattr(event, name) for name in ORIGIN}
             refused = file_result(tx, event.key, event.outputs, event.error, origin)
@@ -226,6 +236,7 @@ def resume(tx: Transaction) -> None:
     versions: dict[Place, int] = {}
     for instance in order:
         instance.in_flight, instance.is_busy, instance.busy_children, instance.is_remade = 0, False, 0, False
+        instance.is_told, instance.news = False, {}
         _derive_touched(network, instance, versions)
     for instance in reversed(order):
         if instance.id != ROOT:

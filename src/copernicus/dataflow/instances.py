@@ -18,6 +18,12 @@ class Place(NamedTuple):
     path: tuple[Member, ...]
 
 
+def part_of(place: Place) -> tuple[Member, int | None]:
+    """The field, and (None: all of it) the element of an array in which a place lies."""
+    index = place.path[1] if len(place.path) > 1 else None
+    return place.path[0], index if isinstance(index, int) else None
+
+
 class Instance:
     """A function used in a project. What comes from facts is stored; the last group is derived and never logged."""
 
@@ -42,12 +48,14 @@ class Instance:
         "is_busy",
         "is_held",
         "is_remade",
+        "is_told",
         "key",
         "key_seen",
         "links",
         "made",
         "missing",
         "name",
+        "news",
         "note",
         "parent",
         "parts",
@@ -56,6 +64,7 @@ class Instance:
         "runs",
         "seen",
         "since",
+        "state_bytes",
         "stood",
         "touched",
         "updated",
@@ -88,6 +97,10 @@ class Instance:
         """The output of an evaluated instance does not come from its present inputs."""
         self.updated, self.heard, self.depth = 0, dict[Member, int](), 0
         """For controllers: when an output of this child changed, when each input did, how long the cascade is."""
+        self.is_told, self.news = False, dict[tuple[int, Member, int | None], int]()
+        """Of a controller: whether whoever answers its calls has been told all up to `seen`, and what is newer (see `news`)."""
+        self.state_bytes: int | None = None
+        """How long a controller's state is as JSON (None: to be found out)."""
         self.absent: tuple[Member, ...] = ()
         """The input that was last found absent: where the next look begins."""
         self.missing: str | None = None

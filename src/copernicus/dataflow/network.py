@@ -12,7 +12,7 @@ from typing import Any
 from copernicus.dataflow import facts as f
 from copernicus.dataflow import tree
 from copernicus.dataflow.instances import ORIGIN, ROOT, Evaluation, Instance, Place
-from copernicus.dataflow.journal import Journal
+from copernicus.dataflow.notebook import GONE, Notebook
 from copernicus.dataflow.paths import Member
 from copernicus.errors import CorruptData
 from copernicus.model.functions import FunctionSchema
@@ -25,7 +25,7 @@ _AT_THE_END = -1
 """Stands for elements that came or went at the end of an array, where those that stay are not concerned."""
 
 
-class Network(Journal):
+class Network(Notebook):
     """One project's network. `seq` is the number of the last record, `head` its hash."""
 
     def __init__(self) -> None:
@@ -99,10 +99,6 @@ class Network(Journal):
             self.do(fact, record.seq, record.time)
         self.seq, self.head = record.seq, hash_of_record
 
-    def hear(self, instance: Instance, name: Member, seq: int) -> None:
-        """An input of a controller changed. Derived, like the above."""
-        self._put(instance.heard, name, seq)
-
     def roll_back(self, mark: int) -> None:
         """Take back all changes since the journal had `mark` entries."""
         super().roll_back(mark)
@@ -154,6 +150,7 @@ class Network(Journal):
         instance.is_held, instance.since = fact.is_held, self._time
         self._put(self.instances, fact.id, instance)
         self._put(self.instances[fact.parent].children, fact.name, fact.id)
+        self._note_child(instance)
         self._assign(self, "next_id", max(self.next_id, fact.id + 1))
 
     def _removed(self, fact: f.Removed) -> None:
@@ -162,6 +159,7 @@ class Network(Journal):
         # Which child comes first is something people see, so a roll-back puts them in their order again.
         self._undo(lambda: self._unordered.__setitem__(around.id, around))
         self._drop(around.children, instance.name)
+        self.note(around, instance.id, instance.name, GONE)
         if instance.is_busy:
             self._assign(around, "busy_children", around.busy_children - 1)
         if instance.key:
@@ -295,6 +293,7 @@ class Network(Journal):
         self._assign(evaluation, "filed", self._at)
         for id in evaluation.wanted:
             self._news(self.instances[id])
+            self._note_child(self.instances[id])
         maker = self.instances.get(evaluation.instance)
         if maker is not None:
             self._assign(maker, "since", self._time)
@@ -312,8 +311,11 @@ class Network(Journal):
         self._assign(instance, "since", self._time)
 
     def _reopened(self, fact: f.Reopened) -> None:
-        self._assign(self.evaluations[fact.key], "state", "open")
-        self._assign(self.evaluations[fact.key], "error", "")
+        evaluation = self.evaluations[fact.key]
+        self._assign(evaluation, "state", "open")
+        self._assign(evaluation, "error", "")
+        for id in evaluation.wanted:
+            self._note_child(self.instances[id])
 
     def _struck(self, fact: f.Struck) -> None:
         strikes = self.strikes.get(fact.base, 0)
@@ -325,8 +327,11 @@ class Network(Journal):
         self._put(self.strikes, fact.base, self.strikes.get(fact.base, 0) + 1)
 
     def _seen(self, fact: f.Seen) -> None:
-        self._assign(self.instances[fact.id], "seen", fact.seq)
-        self._news(self.instances[fact.id])
+        instance = self.instances[fact.id]
+        self._assign(instance, "seen", fact.seq)
+        if instance.news:
+            self._assign(instance, "news", {what: at for what, at in instance.news.items() if at > fact.seq})
+        self._news(instance)
 
     def _reset(self, fact: f.Reset) -> None:
         instance = self.instances[fact.id]
@@ -336,6 +341,8 @@ class Network(Journal):
             self._put(instance.values, side, {})
         self._assign(instance, "seen", 0)
         self._assign(instance, "renewed", self._at)
+        for name, value in (("is_told", False), ("news", {}), ("state_bytes", None)):
+            self._assign(instance, name, value)
 
     def _error_set(self, fact: f.ErrorSet) -> None:
         instance = self.instances[fact.id]

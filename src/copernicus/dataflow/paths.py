@@ -13,6 +13,8 @@ from copernicus.errors import UnknownPath, UsageError
 Member = str | int
 APPEND = -1
 """Stands for `[+]` in the members of a path, until a transaction has chosen the index."""
+INDEX_LIMIT = 1_000_000
+"""The highest index that can be named: a slip of the finger shall not fill the memory."""
 
 SIDES = {
     "in": "in", "out": "out", "state": "state",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 
 from copernicus.dataflow import facts as f
+from copernicus.dataflow.answers import look_again_below
 from copernicus.dataflow.building import make_instance
-from copernicus.dataflow.controlling import call_controller, consider_controller, look_again_below
+from copernicus.dataflow.controlling import call_controller, consider_controller
 from copernicus.dataflow.courses import earlier_keys
 from copernicus.dataflow.evaluating import ask_for_job, consider_evaluated
+from copernicus.dataflow.instances import part_of
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.status import find_remade, first_error, is_busy_itself, why_blocked, why_held
 from copernicus.dataflow.transaction import BlockJob, StopJob, Transaction, WantJob
@@ -48,14 +50,15 @@ def _follow(tx: Transaction) -> None:
         instance = network.instances[place.instance]
         if place.side == "in":
             if instance.function.kind == "controller":
-                network.hear(instance, place.path[0], tx.seq)
+                network.hear(instance, place, tx.seq)
             if instance.function.kind != "network":
                 tx.touch(instance)
         elif place.side == "out":
             around = network.instances[instance.parent] if instance.id != ROOT else None
             if around is not None and around.function.kind == "controller":
                 network.derive(instance, "updated", tx.seq)
-                tx.touch(around)
+                network.note(around, instance.id, *part_of(place))
+                tx.touch(around, is_input=False)
         tx.changed.extend(readers_of(network, place))
 
 
@@ -126,7 +129,7 @@ def _end_children(tx: Transaction, looked_at: dict[int, None]) -> None:
         if not child.is_busy and not why_held(network, child):
             tx.do(f.Ended(id, first_error(network, child)))
             around = network.instances[child.parent]
-            tx.touch(around)
+            tx.touch(around, is_input=False)
             refresh_busy(network, around)
 
 

@@ -171,10 +171,11 @@ class Transaction:
         """Look at this instance again before the step ends."""
         self.to_consider[instance.id] = None
 
-    def touch(self, instance: Instance) -> None:
-        """Something that this instance reads has changed now."""
+    def touch(self, instance: Instance, is_input: bool = True) -> None:
+        """Something that this instance reads has changed now: an input, or of a controller what a child shows."""
         self.network.derive(instance, "touched", self.seq)
-        self.network.derive(instance, "missing", None)
+        if is_input:
+            self.network.derive(instance, "missing", None)
         self.network.derive(instance, "depth", max(instance.depth, self.depth))
         self.dirty.add(instance.id)
         self.to_consider[instance.id] = None

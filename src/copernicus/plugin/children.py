@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from copernicus.dataflow.calls import ChildSet, ChildStart, ChildView
 from copernicus.errors import ModuleError, WrongType
 from copernicus.model.types import Type, fits
+from copernicus.plugin.memory import Memory
 from copernicus.plugin.wires import Result, Wire
 
 if TYPE_CHECKING:
@@ -19,9 +20,18 @@ R = TypeVar("R")
 class Child(Generic[R]):
     """A child as its controller sees it. What is said about it takes effect after the call."""
 
-    def __init__(self, view: ChildView, function: Function[..., R], plan: Plan) -> None:
-        self._view, self._function, self._plan = view, function, plan
+    # A process keeps it from call to call, so module code must not be able to leave anything with it.
+    __slots__ = ("_family", "_function", "_out", "_view")
+
+    def __init__(self, view: ChildView, function: Function[..., R], family: Family[R]) -> None:
+        self._view, self._function, self._family = view, function, family
         self._out: R | None = None
+
+    @property
+    def _plan(self) -> Plan:
+        plan = self._family.plan
+        assert plan is not None
+        return plan
 
     def __repr__(self) -> str:
         return f"<child {self.name}: {self._view.function}>"
@@ -36,6 +46,7 @@ class Child(Generic[R]):
         """Its outputs as they are now; what is not there yet has its default, else is an empty list or None."""
         if self._out is None:
             self._out = cast(R, self._function.signature.out.load_record(self._view.outputs))
+            self._plan.opened.append(self)
         return self._out
 
     @property
@@ -90,21 +101,61 @@ class Child(Generic[R]):
         self._plan.remove(self.name)
 
 
+class Family(Generic[R]):
+    """The children of one function that a process keeps, in the order in which they were made."""
+
+    def __init__(self, function: Function[..., R], memory: Memory) -> None:
+        self.function = function
+        self.plan: Plan | None = None
+        self.children: dict[str, Child[R]] = {}
+        for view in memory.children.values():
+            if view.function == function.name:
+                self.put(view)
+
+    def put(self, view: ChildView) -> None:
+        """A child is new, or other than it was."""
+        child = self.children.get(view.name)
+        if child is None:
+            self.children[view.name] = Child(view, self.function, self)
+        else:
+            child._view, child._out = view, None
+
+    def drop(self, name: str) -> None:
+        """A child is no longer there."""
+        del self.children[name]
+
+
+def family_of(memory: Memory, function: Function[..., R], plan: Plan) -> Family[R]:
+    """Return the children of `function`, made once and kept up to date by the memory; `plan` hears what is said to them."""
+    family = memory.families.get(function.name)
+    if family is None or family.function.signature is not function.signature:
+        family = memory.families[function.name] = Family(function, memory)
+    family.plan = plan
+    return family
+
+
 class Plan:
     """What a call has said about its children so far, one entry per child."""
 
-    def __init__(self, views: list[ChildView]) -> None:
-        self.views = {view.name: view for view in views}
-        self.known = frozenset(self.views)
+    def __init__(self, memory: Memory) -> None:
+        self.known: Mapping[str, ChildView] = memory.children
+        self.made: dict[str, ChildView] = {}
+        self.opened: list[Child[Any]] = []
+        """Children whose outputs were looked at: module code may change what it got, and the next call must not see that."""
         self.starts: dict[str, ChildStart] = {}
         self.sets: dict[str, ChildSet] = {}
         self.holds: dict[str, str] = {}
         self.resumes: dict[str, None] = {}
         self.removes: dict[str, None] = {}
 
+    def close(self) -> None:
+        """The call has ended."""
+        for child in self.opened:
+            child._out = None
+
     def start(self, name: str, function: Function[..., Any], given: Mapping[str, Any]) -> ChildView:
         """Make a child, or set the inputs of the one of this name; raise `ModuleError` when that is another function."""
-        view = self.views.get(name)
+        view = self.known.get(name) or self.made.get(name)
         if view is not None and view.function != function.name:
             raise ModuleError(f"The child {name} is a {view.function}, not a {function.name}.", "Give it another name.")
         inputs, connections = _inputs(name, function, given)
@@ -113,7 +164,9 @@ class Plan:
             inputs, connections = _merged(before, inputs, connections)
         self.starts[name] = ChildStart(name, function.name, inputs, connections)
         self.removes.pop(name, None)
-        return self.views.setdefault(name, ChildView(name, function.name))
+        if view is None:
+            view = self.made[name] = ChildView(name, function.name)
+        return view
 
     def set(self, name: str, function: Function[..., Any], given: Mapping[str, Any]) -> None:
         """Set inputs of a child; raise `ModuleError` for one that its function does not have."""
@@ -149,7 +202,7 @@ class Plan:
         if name in self.known:
             self.removes[name] = None
         else:
-            self.views.pop(name, None)
+            self.made.pop(name, None)
 
 
 def _merged(

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from copernicus.dataflow.calls import ChildHold, ChildView, ControllerAnswer, ControllerCall
-from copernicus.dataflow.tree import is_same
 from copernicus.errors import CopernicusError, ModuleError
 from copernicus.model.types import fits
-from copernicus.plugin.children import Child, Plan
+from copernicus.plugin.children import Child, Plan, family_of
+from copernicus.plugin.memory import Memory
 from copernicus.plugin.shapes import Shape
+from copernicus.plugin.values import Values, differences
 from copernicus.plugin.wires import Wire
 
 if TYPE_CHECKING:
@@ -43,13 +44,14 @@ class Call(Generic[Out, State]):
     spent_core_s  core-seconds spent in all its children
     """
 
-    def __init__(self, request: ControllerCall, function: Function[..., Any]) -> None:
+    def __init__(self, request: ControllerCall, function: Function[..., Any], memory: Memory | None = None) -> None:
         signature = function.signature
-        self._request = request
+        memory = memory or Memory(request)
+        self._memory = memory
         self._function = function
-        self._plan = Plan(request.children)
-        self.out: Out = cast(Out, signature.out.load_record(request.outputs))
-        self.state: State = cast(State, signature.state.load_record(request.state) if signature.state else None)
+        self._plan = Plan(memory)
+        self.out: Out = cast(Out, _opened(signature.out, memory.outputs))
+        self.state: State = cast(State, _opened(signature.state, memory.state) if signature.state else None)
         self.changed = frozenset(request.changed)
         self.seed = request.seed
         self.spent_core_s = request.spent_core_s
@@ -59,15 +61,20 @@ class Call(Generic[Out, State]):
     def start(self, name: str, function: Function[P, R], /, *arguments: P.args, **inputs: P.kwargs) -> Child[R]:
         """Make a child, or set the inputs of the one that has this name; a wire connects."""
         given = function.signature.bind(arguments, inputs, f"Child {name}", function.name)
-        return Child(self._plan.start(name, function, given), function, self._plan)
+        view = self._plan.start(name, function, given)
+        family = family_of(self._memory, function, self._plan)
+        return family.children.get(name) or Child(view, function, family)
 
     def children(self, function: Function[..., R]) -> dict[str, Child[R]]:
         """Return the children that are instances of `function` by name, those made in this call included."""
-        return {
-            name: Child(view, function, self._plan)
-            for name, view in self._plan.views.items()
-            if view.function == function.name and name not in self._plan.removes
-        }
+        plan, family = self._plan, family_of(self._memory, function, self._plan)
+        found = dict(family.children)
+        for name in plan.removes:
+            found.pop(name, None)
+        for name, view in plan.made.items():
+            if view.function == function.name:
+                found[name] = Child(view, function, family)
+        return found
 
     def ended(self, function: Function[..., R]) -> list[Child[R]]:
         """Return the children of `function` that came to an end since the last call."""
@@ -82,7 +89,9 @@ class Call(Generic[Out, State]):
         return self._those(function, lambda view: view.has_failed)
 
     def _those(self, function: Function[..., R], is_wanted: Callable[[ChildView], bool]) -> list[Child[R]]:
-        return [child for child in self.children(function).values() if is_wanted(child._view)]
+        children = family_of(self._memory, function, self._plan).children
+        names = [name for name in self._memory.news if name in children and name not in self._plan.removes]
+        return [children[name] for name in names if is_wanted(children[name]._view)]
 
     def input(self, name: str) -> Any:
         """Return the controller's own input `name` as a wire, to be connected to children."""
@@ -119,9 +128,13 @@ class Call(Generic[Out, State]):
 
     def answer(self) -> ControllerAnswer:
         """Return what the call has said: only what differs."""
-        request, signature, plan = self._request, self._function.signature, self._plan
-        outputs = _differences(signature.out, self.out, request.outputs, "out")
-        state = _differences(signature.state, self.state, request.state, "state") if signature.state else {}
+        memory, signature, plan = self._memory, self._function.signature, self._plan
+        outputs, shorter = differences(signature.out.members, self.out, memory.outputs, "out")
+        lengths = {f"out.{field}": length for field, length in shorter.items()}
+        state: dict[str, Any] = {}
+        if signature.state is not None:
+            state, shorter = differences(signature.state.members, self.state, memory.state, "state")
+            lengths |= {f"state.{field}": length for field, length in shorter.items()}
         return ControllerAnswer(
             outputs=outputs,
             state=state,
@@ -132,16 +145,17 @@ class Call(Generic[Out, State]):
             removes=list(plan.removes),
             note=self._note,
             warning=self._warning,
+            lengths=lengths,
         )
 
+    def close(self) -> None:
+        """The call has ended: what it changed in place of what it was shown is forgotten."""
+        self._plan.close()
 
-def _differences(shape: Shape, record: Any, before: Mapping[str, Any], where: str) -> dict[str, Any]:
-    differing = {}
-    for name, member in shape.members.items():
-        value = member.dump(getattr(record, name), f"{where}.{name}")
-        if not is_same(value, before.get(name)):
-            differing[name] = value
-    return differing
+
+def _opened(shape: Shape, values: Values) -> Any:
+    """Return kept values as their dataclass, which module code may change: they stay as they are."""
+    return shape.load_record(values.plain, kept=values.arrays(shape.members))
 
 
 def _difference(found: Function[..., Any], like: Function[..., Any]) -> str:

@@ -14,6 +14,7 @@ from copernicus.dataflow.calls import (
     ControllerCall,
     ConvertAnswer,
     ConvertCall,
+    Forgotten,
     PureAnswer,
     PureCall,
 )
@@ -23,6 +24,7 @@ from copernicus.model.jobs import JobDescription
 from copernicus.model.types import parse_type
 from copernicus.plugin.controller import Call, CallFailed, known_functions
 from copernicus.plugin.jobs import Job
+from copernicus.plugin.memory import Memories, Memory
 from copernicus.plugin.module import Function
 from copernicus.plugin.places import explain, refuse
 from copernicus.plugin.shapes import Shape, shape_of_type
@@ -30,9 +32,14 @@ from copernicus.plugin.shapes import Shape, shape_of_type
 Functions = Mapping[str, Function[..., Any]]
 
 
-def evaluate(functions: Functions, request: Request) -> Answer:
-    """Return the answer to `request`. A fault of module code becomes its `error`, with file and line."""
+def evaluate(functions: Functions, request: Request, memories: Memories | None = None, size_bytes: int = 0) -> Answer:
+    """Return the answer to `request`. A fault of module code becomes its `error`, with file and line.
+
+    Controllers' calls may be differences to what `memories` has; `size_bytes` is how long the request was.
+    """
     try:
+        if isinstance(request, ControllerCall) and memories is not None:
+            return _control(functions, request, memories, size_bytes)
         return _evaluate(functions, request)
     except KeyboardInterrupt:
         raise
@@ -55,16 +62,36 @@ def failure(request: Request, error: str) -> Answer:
 
 
 def _evaluate(functions: Functions, request: Request) -> Answer:
-    function = functions.get(request.function)
     if isinstance(request, ConvertCall):
-        return convert(function, request)
-    if function is None or (function.python is None and function.program is None):
-        raise ModuleError(f"There is no function {request.function} here.", "Is its module installed?")
+        return convert(functions.get(request.function), request)
+    function = _find(functions, request)
     if isinstance(request, CommandCall):
         return CommandAnswer(describe(function, request.inputs))
     if isinstance(request, PureCall):
         return PureAnswer(compute(function, request.inputs))
     return control(functions, function, request)
+
+
+def _find(functions: Functions, request: Request) -> Function[..., Any]:
+    function = functions.get(request.function)
+    if function is None or (function.python is None and function.program is None):
+        raise ModuleError(f"There is no function {request.function} here.", "Is its module installed?")
+    return function
+
+
+def _control(functions: Functions, request: ControllerCall, memories: Memories, size_bytes: int) -> Answer:
+    memory = memories.recall(request)
+    if memory is None:
+        return Forgotten()
+    try:
+        answer = control(functions, _find(functions, request), request, memory)
+        memory.said(answer)
+        memory.seen = request.seen
+        return answer
+    finally:
+        # A call that failed has changed nothing of outputs and state; but of a first one there is nothing to keep.
+        if memory.seen:
+            memories.keep(memory, size_bytes)
 
 
 def describe(function: Function[..., Any], inputs: Mapping[str, Any]) -> JobDescription:
@@ -116,19 +143,28 @@ def compute(function: Function[..., Any], inputs: Mapping[str, Any]) -> dict[str
     return outputs
 
 
-def control(functions: Functions, function: Function[..., Any], request: ControllerCall) -> ControllerAnswer:
-    """Return what a controller says to one call; raise whatever its code raises."""
+def control(
+    functions: Functions, function: Function[..., Any], request: ControllerCall, memory: Memory | None = None
+) -> ControllerAnswer:
+    """Return what a controller says to one call; raise whatever its code raises.
+
+    `memory` has heard the call, and must be told what was answered; without one the call must carry everything.
+    """
+    memory = memory or Memory(request)
     if function.program is not None:
-        answer = function.program.control(function.schema, request)
+        answer = function.program.control(function.schema, request, memory)
         if answer.error:
             raise CallFailed(answer.error)
         return answer
-    call: Call[Any, Any] = Call(request, function)
+    signature = function.signature
+    call: Call[Any, Any] = Call(request, function, memory)
     token = known_functions.set(functions)
     try:
-        _python(function, "controller")(call, **function.signature.load_inputs(request.inputs))
+        kept = memory.inputs.arrays(signature.input_shapes)
+        _python(function, "controller")(call, **signature.load_inputs(memory.inputs.plain, kept))
     finally:
         known_functions.reset(token)
+        call.close()
     with _said_by(function):
         return call.answer()
 

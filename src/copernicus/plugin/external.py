@@ -8,7 +8,7 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -16,19 +16,24 @@ from typing import IO, Any
 import msgspec
 
 from copernicus.dataflow.calls import ControllerAnswer, ControllerCall
-from copernicus.dataflow.tree import is_same
-from copernicus.errors import ModuleError, WrongType
+from copernicus.dataflow.paths import APPEND, INDEX_LIMIT, Member, show_path
+from copernicus.dataflow.tree import is_same, read, type_at
+from copernicus.errors import ModuleError, UnknownPath, UsageError, WrongType
 from copernicus.model.functions import Field, FunctionSchema
-from copernicus.model.types import decode
+from copernicus.model.types import Type, decode
 from copernicus.model.values import to_json
 from copernicus.plugin.files import path_of
 from copernicus.plugin.lines import LINE_LIMIT_BYTES
+from copernicus.plugin.memory import Key, Memory
+from copernicus.plugin.values import compare, members_of
 
 # Shorter than the limit of a call, so that the program is ended and not the process that serves other calls too.
 ANSWER_LIMIT_S = 50.0
 END_GRACE_S = 1.0
 STDERR_TAIL_BYTES = 2000
-_MEMBERS = {field.name: field.encode_name for field in msgspec.structs.fields(ControllerAnswer)}
+_MEMBERS = {field.name: field.encode_name for field in msgspec.structs.fields(ControllerAnswer) if field.name != "lengths"}
+_OWN_MEMBERS = ("keeps", "whole")
+"""What a program says to whoever speaks with it, and not to the engine."""
 
 
 class Program:
@@ -38,25 +43,45 @@ class Program:
         self.argv = tuple(argv)
         self._limit_s = limit_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._kept: dict[Key, tuple[str, int]] = {}
+        """Up to which call the program that runs now keeps which instance, by its own word."""
         self._answers = 0
         self._pending = b""
         self._stderr = b""
 
-    def control(self, schema: FunctionSchema, call: ControllerCall) -> ControllerAnswer:
-        """Return what the program says to one call; raise `ModuleError` when it says nothing, too late, or nonsense."""
-        return read_answer(schema, call, self.ask(write_call(call)))
+    def control(self, schema: FunctionSchema, call: ControllerCall, memory: Memory | None = None) -> ControllerAnswer:
+        """Return what the program says to one call; raise `ModuleError` when it says nothing, too late, or nonsense.
 
-    def ask(self, line: bytes) -> bytes:
+        `memory` has heard the call; without one the call must carry everything.
+        """
+        memory = memory or Memory(call)
+        key, label = memory.key, (call.reading, call.base)
+
+        def line() -> bytes:
+            # Of a program that was started anew nothing is kept, which is known only when it has been started.
+            is_delta = self._kept.pop(key, None) == label and call.base > 0
+            return write_call(call if is_delta else memory.whole(call))
+
+        said = read_line(schema, self.ask(line))
+        if said.pop("whole", False) is True:
+            said = read_line(schema, self.ask(lambda: write_call(memory.whole(call))))
+        does_keep = said.pop("keeps", False) is True
+        answer = read_answer(schema, memory, said)
+        if does_keep and not answer.error:
+            self._kept[key] = call.reading, call.seen
+        return answer
+
+    def ask(self, line: Callable[[], bytes]) -> bytes:
         """Write a line and return the line that comes back. A program that ended after its last answer is started anew."""
         if self._process is not None and (self._pending or self._process.poll() is not None or self._speaks_unasked()):
             self.stop()
         if self._process is not None and self._answers:
-            answer = self._exchange(line)
+            answer = self._exchange(line())
             if answer:
                 return answer
             self.stop()  # it went away between two calls, which it may do
         process = self._start()
-        answer = self._exchange(line)
+        answer = self._exchange(line())
         if answer:
             return answer
         with suppress(subprocess.TimeoutExpired):
@@ -82,6 +107,7 @@ class Program:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._answers, self._pending, self._stderr = 0, b"", b""
+        self._kept.clear()
         pipe = subprocess.PIPE
         try:
             # In the group of this process: whoever ends that ends the program with it.
@@ -173,8 +199,14 @@ def _status(status: int | None) -> str:
 def write_call(call: ControllerCall) -> bytes:
     """Return a call as the line that programs read; a file has a member `path`, where its content can be read."""
     data = msgspec.to_builtins(call)
-    data.pop("type", None)
-    return msgspec.json.encode({"call": "full", **_with_paths(data)}) + b"\n"
+    for name in ("type", "project", "reading"):
+        data.pop(name, None)
+    data.setdefault("spent_core_s", 0.0)
+    if not call.base:
+        return msgspec.json.encode({"call": "full", **_with_paths(data)}) + b"\n"
+    for name in ("outputs", "state"):  # it knows what it answered
+        del data[name]
+    return msgspec.json.encode({"call": "delta", **_with_paths(data)}) + b"\n"
 
 
 def _with_paths(data: Any) -> Any:
@@ -188,8 +220,8 @@ def _with_paths(data: Any) -> Any:
     return data
 
 
-def read_answer(schema: FunctionSchema, call: ControllerCall, line: bytes) -> ControllerAnswer:
-    """Return an answer, checked against the function's outputs and state, only with what differs; raise `ModuleError`."""
+def read_line(schema: FunctionSchema, line: bytes) -> dict[str, Any]:
+    """Return a line as what it is an object of; raise `ModuleError` when it is none."""
     shown = line[:200].decode(errors="replace")
     try:
         data = json.loads(line)  # which also takes NaN and Infinity, as many libraries write them
@@ -197,35 +229,72 @@ def read_answer(schema: FunctionSchema, call: ControllerCall, line: bytes) -> Co
         raise ModuleError(f"{schema.name} answered with a line that is no JSON ({error}): {shown}") from None
     if not isinstance(data, dict):
         raise ModuleError(f"{schema.name} must answer with a JSON object, not: {shown}")
-    unknown = sorted(data.keys() - _MEMBERS.keys())
+    return data
+
+
+def read_answer(schema: FunctionSchema, memory: Memory, said: Mapping[str, Any]) -> ControllerAnswer:
+    """Return an answer, checked against the function's outputs and state, only with what differs; raise `ModuleError`."""
+    unknown = sorted(said.keys() - _MEMBERS.keys())
     if unknown:
-        raise ModuleError(f"{schema.name} answered with the unknown member {unknown[0]!r}.", f"Known: {', '.join(_MEMBERS)}.")
+        known = ", ".join([*_MEMBERS, *_OWN_MEMBERS])
+        raise ModuleError(f"{schema.name} answered with the unknown member {unknown[0]!r}.", f"Known: {known}.")
     try:
-        answer = msgspec.convert({**data, "type": "controller"}, ControllerAnswer)
+        answer = msgspec.convert({**said, "type": "controller"}, ControllerAnswer)
     except msgspec.ValidationError as error:
+        shown = json.dumps(said)[:200]
         raise ModuleError(f"{schema.name} answered with something that cannot be used: {error}. The line: {shown}") from None
-    outputs = _checked(schema, "out", schema.outputs, answer.outputs, call.outputs)
-    state = _checked(schema, "state", schema.state, answer.state, call.state)
-    return msgspec.structs.replace(answer, outputs=outputs, state=state)
+    lengths: dict[str, int] = {}
+    outputs = _checked(schema, "out", schema.outputs, answer.outputs, memory.outputs.plain, lengths)
+    state = _checked(schema, "state", schema.state, answer.state, memory.state.plain, lengths)
+    return msgspec.structs.replace(answer, outputs=outputs, state=state, lengths=lengths)
 
 
 def _checked(
-    schema: FunctionSchema, side: str, fields: Sequence[Field], given: Mapping[str, Any], before: Mapping[str, Any]
+    schema: FunctionSchema,
+    side: str,
+    fields: Sequence[Field],
+    given: Mapping[str, Any],
+    before: Mapping[str, Any],
+    lengths: dict[str, int],
 ) -> dict[str, Any]:
     kinds = {field.name: field.kind for field in fields}
-    differing = {}
-    for name, value in given.items():
-        if name not in kinds:
-            raise ModuleError(
-                f"{schema.name} answered with {side}.{name}, which it does not have.", f"It has: {', '.join(kinds)}."
-            )
+    changes: dict[str, Any] = {}
+    added: dict[str, int] = {}
+    for key, value in given.items():
         try:
-            value = to_json(decode(kinds[name], value, f"{side}.{name}"))
-        except WrongType as error:
+            members = _members(schema, kinds, side, key, given)
+            value = to_json(decode(type_at(kinds, members, side), value, f"{side}.{key}"))
+        except (UsageError, UnknownPath, WrongType) as error:
             raise ModuleError(f"{schema.name} answered with a wrong value: {error.message}", error.hint) from None
-        if not is_same(value, before.get(name)):
-            differing[name] = value
-    return differing
+        field = str(members[0])
+        if len(members) == 1:
+            shorter: dict[str, int] = {}
+            compare(field, before.get(field), value, changes, shorter)
+            lengths.update((f"{side}.{name}", length) for name, length in shorter.items())
+            continue
+        if members[1] == APPEND:
+            members = (field, len(before.get(field) or ()) + added.get(field, 0))
+            added[field] = added.get(field, 0) + 1
+        if not is_same(value, read(before, members)):
+            changes[show_path("", "", members).removeprefix(".")] = value
+    return changes
+
+
+def _members(
+    schema: FunctionSchema, kinds: Mapping[str, Type], side: str, key: str, given: Mapping[str, Any]
+) -> tuple[Member, ...]:
+    """Return what a key of an answer leads through; raise for what is no place, or cannot be written like this."""
+    members = members_of(key)
+    field = str(members[0])
+    if field not in kinds:
+        raise ModuleError(f"{schema.name} answered with {side}.{key}, which it does not have.", f"It has: {', '.join(kinds)}.")
+    if len(members) > 1 and field in given:
+        raise UsageError(f"{side}.{key} is given beside the whole of {field}.", "Give the whole, or parts of it.")
+    if APPEND in members and (len(members) != 2 or members[1] != APPEND):
+        raise UsageError(f"{side}.{key}: [+] adds to a field, and stands at the end.")
+    if any(isinstance(member, int) and member > INDEX_LIMIT for member in members):
+        raise UsageError(f"{side}.{key}: an array has at most {INDEX_LIMIT} elements.")
+    return members
 
 
 def placed(argv: Sequence[str | Path], folder: Path) -> tuple[str, ...]:

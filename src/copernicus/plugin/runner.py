@@ -19,10 +19,12 @@ from typing import BinaryIO
 import msgspec
 
 from copernicus.blobs.folder import BlobFolder
+from copernicus.dataflow.calls import ControllerCall
 from copernicus.plugin.catalog import Catalog
 from copernicus.plugin.evaluation import evaluate, failure
 from copernicus.plugin.files import read_blobs_with
-from copernicus.plugin.lines import LINE_LIMIT_BYTES, Reply, Request
+from copernicus.plugin.lines import LINE_LIMIT_BYTES, MEMORY_LIMIT_BYTES, Reply, Request
+from copernicus.plugin.memory import Memories, key_of
 
 ORPHAN_GRACE_S = 5.0
 
@@ -57,14 +59,23 @@ def _lines(requests: int) -> Iterator[bytes]:
         yield from whole
 
 
-def _reply(catalog: Catalog, request: Request) -> bytes:
-    if request.call is None:
+def _reply(catalog: Catalog, memories: Memories, request: Request, size_bytes: int) -> bytes:
+    call = request.call
+    if call is None:
         return msgspec.json.encode(Reply(request.id, modules=catalog.schemas()))
-    encoded = msgspec.json.encode(Reply(request.id, evaluate(catalog.functions, request.call)))
+    began_s = time.monotonic()
+    answer = evaluate(catalog.functions, call, memories, size_bytes)
+    took_s = time.monotonic() - began_s
+    does_keep = isinstance(call, ControllerCall) and memories.seen(key_of(call)) == call.seen
+    encoded = msgspec.json.encode(Reply(request.id, answer, does_keep=does_keep, took_s=took_s))
     if len(encoded) < LINE_LIMIT_BYTES:
+        if isinstance(call, ControllerCall):
+            memories.charge(key_of(call), len(encoded))
         return encoded
-    error = f"{request.call.function} answered with {len(encoded)} bytes; at most {LINE_LIMIT_BYTES} are allowed."
-    return msgspec.json.encode(Reply(request.id, failure(request.call, error)))
+    if isinstance(call, ControllerCall):
+        memories.forget(key_of(call))
+    error = f"{call.function} answered with {len(encoded)} bytes; at most {LINE_LIMIT_BYTES} are allowed."
+    return msgspec.json.encode(Reply(request.id, failure(call, error)))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,6 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="copernicus.plugin.runner", description=__doc__.partition("\n")[0])
     parser.add_argument("--blobs", required=True, help="folder of blobs, from which modules read files")
     parser.add_argument("--import-path", default="", help=f"further folders of modules, separated by {os.pathsep!r}")
+    parser.add_argument("--memory-bytes", type=int, default=MEMORY_LIMIT_BYTES, help="what is kept of controllers, at most")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests, replies = _take_pipes()
@@ -79,11 +91,12 @@ def main(arguments: list[str] | None = None) -> int:
     blobs = BlobFolder(Path(options.blobs).absolute())
     read_blobs_with(blobs.read_bytes, blobs.path)
     catalog = Catalog(options.import_path)
+    memories = Memories(options.memory_bytes)
     decoder = msgspec.json.Decoder(Request)
     try:
         for line in _lines(requests):
             # Each reply leaves at once: the other side takes the first call without a reply for the one at work.
-            _write(replies, _reply(catalog, decoder.decode(line)) + b"\n")
+            _write(replies, _reply(catalog, memories, decoder.decode(line), len(line)) + b"\n")
     except BrokenPipeError:
         return 1
     return 0

@@ -65,13 +65,18 @@ class Shape:
                 return self.load_record(data, place)
         return data
 
-    def load_record(self, data: Mapping[str, Any], place: str = "") -> Any:
-        """Return a record as its dataclass; an absent member has its default, else an empty list, else None."""
+    def load_record(self, data: Mapping[str, Any], place: str = "", kept: Mapping[str, list[Any]] | None = None) -> Any:
+        """Return a record as its dataclass; an absent member has its default, else an empty list, else None.
+
+        Of members that are `kept` as Python objects already, copies are taken.
+        """
         assert self.record is not None
         members: dict[str, Any] = {}
         for name, shape in self.members.items():
             value = data.get(name)
-            if value is not None:
+            if kept and name in kept:
+                members[name] = list(kept[name])
+            elif value is not None:
                 members[name] = shape.load(value, f"{place}_{name}" if place else name)
             elif not _has_default(self.record, name):
                 members[name] = [] if shape.type.kind == "array" and not shape.type.is_optional else None

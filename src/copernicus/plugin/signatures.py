@@ -47,12 +47,17 @@ class Signature:
             raise refuse(where, f"{what} lacks the input {', '.join(missing)}.")
         return given
 
-    def load_inputs(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return plain JSON inputs as Python arguments; absent ones are left to the function's defaults."""
+    def load_inputs(self, data: Mapping[str, Any], kept: Mapping[str, list[Any]] | None = None) -> dict[str, Any]:
+        """Return plain JSON inputs as Python arguments; absent ones are left to the function's defaults.
+
+        Of those that are `kept` as Python objects already, copies are taken.
+        """
         loaded = {}
         for name, shape in self.input_shapes.items():
             value = data.get(name)
-            if value is not None:
+            if kept and name in kept:
+                loaded[name] = list(kept[name])
+            elif value is not None:
                 loaded[name] = shape.load(value, name)
             elif name in self.required:
                 raise WrongType(f"The input {name} is absent.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,12 +16,15 @@ from copernicus.errors import ModuleError, UnknownPath
 from copernicus.model.jobs import JobDescription
 from copernicus.plugin.evaluation import control, describe
 from copernicus.plugin.files import File, read_blobs_with
+from copernicus.plugin.memory import Memory
 from copernicus.plugin.module import Function, Module, functions_by_name
+from copernicus.plugin.values import Values
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _contents: dict[str, bytes] = {}
+_numbers = itertools.count(1)
 
 
 def fake_file(name: str, content: str | bytes = "") -> File:
@@ -70,6 +74,18 @@ class FakeChild:
     error: str = ""
     core_s: float = 0.0
     news: set[str] = field(default_factory=set)
+    id: int = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        touched = self.__dict__.get("_touched")
+        if touched is not None:
+            touched[self.name] = None
+
+    def join(self, touched: dict[str, None]) -> None:
+        """Enter this child in `touched` now, and whenever something of it is set."""
+        self.__dict__["_touched"] = touched
+        touched[self.name] = None
 
     def view(self) -> ChildView:
         """The child as the controller sees it."""
@@ -77,7 +93,7 @@ class FakeChild:
             name=self.name, function=self.function, outputs=dict(self.outputs), runs=self.runs,
             is_running=not (self.is_done or self.held or self.error), is_done=self.is_done, is_held=bool(self.held),
             error=self.error, core_s=self.core_s, has_ended="ended" in self.news, was_updated="updated" in self.news,
-            has_failed="failed" in self.news,
+            has_failed="failed" in self.news, id=self.id,
         )  # fmt: skip
 
 
@@ -85,7 +101,8 @@ class FakeInstance(Generic[R]):
     """An instance of a controller, in memory: answers are applied as the engine would, children do what the test says.
 
     `modules` are those whose functions the controller finds by name. All values are plain JSON (see `model.values`);
-    `out` and `state` give them as the controller's dataclasses.
+    `out` and `state` give them as the controller's dataclasses. Like an instance of a server it is told everything in its
+    first call, and then what is new.
     """
 
     def __init__(self, function: Function[..., R], /, *, modules: Sequence[Module] = (), seed: int = 1, **inputs: Any) -> None:
@@ -93,6 +110,8 @@ class FakeInstance(Generic[R]):
         self.functions = functions_by_name(modules)
         self._seed = seed
         self._sequence = 0
+        self._begin_anew()
+        self._next_id = 1
         self.inputs = _dumped(function, inputs)
         self.changed = set(self.inputs)
         self.outputs: dict[str, Any] = {}
@@ -101,6 +120,13 @@ class FakeInstance(Generic[R]):
         self.note = ""
         self.warning = ""
         self.error = ""
+
+    def _begin_anew(self) -> None:
+        """Be an instance of which nobody keeps anything."""
+        self._project = f"fake {next(_numbers)}"
+        self._memory: Memory | None = None
+        self._touched: dict[str, None] = {}
+        self._removed: list[str] = []
 
     @property
     def out(self) -> R:
@@ -163,33 +189,61 @@ class FakeInstance(Generic[R]):
         for name in ("inputs", "outputs", "state_values", "note", "warning"):
             setattr(again, name, facts[name])
         again.changed = set(facts["changed"])
+        again._begin_anew()
         again.children = {one["name"]: FakeChild(**{**one, "news": set(one["news"])}) for one in facts["children"]}
+        for child in again.children.values():
+            child.join(again._touched)
         return again
 
     def answer(self) -> ControllerAnswer:
-        """Return what the controller says now, without applying it; raise whatever its code raises."""
-        return control(self.functions, self.function, self.request())
+        """Return what the controller says when told everything, without applying it; raise whatever its code raises."""
+        return control(self.functions, self.function, copy.deepcopy(self.request()))
 
     def call(self) -> ControllerAnswer:
         """Call the controller for all that is newer than the last call had seen, and apply what it answers.
 
         Raises whatever its code raises; then nothing is applied, and the next call sees the same again.
         """
-        answer = self.answer()
+        memory = self._memory
+        if memory is None:
+            request = self.request()
+            memory = Memory(copy.deepcopy(request))
+        else:
+            request = self._difference()
+            memory.hear(copy.deepcopy(request))
+        answer = control(self.functions, self.function, request, memory)
+        memory.said(copy.deepcopy(answer))
+        memory.seen = request.seen
+        self._memory = memory
         self._sequence += 1
         self.changed.clear()
-        for child in self.children.values():
-            child.news.clear()
-        self._apply(answer)
+        self._removed.clear()
+        for name in self._touched:
+            if name in self.children:
+                self.children[name].news.clear()
+        # What a child had to say is no longer news; that it has none any more need not be told.
+        self._touched.clear()
+        self._apply(copy.deepcopy(answer))
         return answer
 
     def request(self) -> ControllerCall:
-        """Return the call that would be made now."""
+        """Return the call that would be made now, with everything in it."""
         return ControllerCall(
-            instance=1, function=self.function.name, seen=self._sequence, seed=self._seed + self._sequence,
+            instance=1, function=self.function.name, seen=self._sequence + 1, seed=self._seed + self._sequence,
             inputs=dict(self.inputs), changed=sorted(self.changed), outputs=dict(self.outputs),
             state=dict(self.state_values), children=[child.view() for child in self.children.values()],
-            spent_core_s=sum(child.core_s for child in self.children.values()),
+            spent_core_s=sum(child.core_s for child in self.children.values()), project=self._project,
+        )  # fmt: skip
+
+    def _difference(self) -> ControllerCall:
+        """Return the call that would be made now, with what is new in it."""
+        touched = [self.children[name] for name in self._touched if name in self.children]
+        return ControllerCall(
+            instance=1, function=self.function.name, seen=self._sequence + 1, seed=self._seed + self._sequence,
+            inputs={name: self.inputs.get(name) for name in sorted(self.changed)}, changed=sorted(self.changed), outputs={},
+            state={}, children=[child.view() for child in sorted(touched, key=lambda child: child.id)],
+            spent_core_s=sum(child.core_s for child in self.children.values()), base=self._sequence,
+            removed=list(self._removed), project=self._project,
         )  # fmt: skip
 
     def _child(self, name: str) -> FakeChild:
@@ -198,13 +252,18 @@ class FakeInstance(Generic[R]):
         return self.children[name]
 
     def _apply(self, answer: ControllerAnswer) -> None:
-        _write(self.outputs, answer.outputs)
-        _write(self.state_values, answer.state)
+        for side, values, changes in (("out", self.outputs, answer.outputs), ("state", self.state_values, answer.state)):
+            lengths = {key.partition(".")[2]: n for key, n in answer.lengths.items() if key.startswith(f"{side}.")}
+            Values(values).apply(changes, lengths)
         for name in answer.removes:
-            self.children.pop(name, None)
+            if self.children.pop(name, None) is not None:
+                self._removed.append(name)
         for start in answer.starts:
-            child = self.children.setdefault(start.name, FakeChild(start.name, start.function))
-            _give(child, start.inputs, start.connections)
+            if start.name not in self.children:
+                child = self.children[start.name] = FakeChild(start.name, start.function, id=self._next_id)
+                child.join(self._touched)
+                self._next_id += 1
+            _give(self.children[start.name], start.inputs, start.connections)
         for change in answer.sets:
             _give(self._child(change.name), change.inputs, change.connections)
         for hold in answer.holds:

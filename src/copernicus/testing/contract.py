@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -17,12 +18,13 @@ MAX_CALLS = 10_000
 SAME = "the same call has the same answer"
 NOTHING = "a call with nothing new changes nothing"
 MEMORY = "it remembers nothing but its state"
+DIFFERENCE = "told only what is new, it answers as if told everything"
 RESTART = "a restart between two calls changes nothing"
 AGAIN = "a child that ends again with the same result changes nothing"
 FAILS = "a child may fail"
 INPUTS = "each input may change when all is done"
 ORDER = "children that end one by one, backwards or all at once lead to the same end"
-RULES = (SAME, NOTHING, MEMORY, RESTART, AGAIN, FAILS, INPUTS, ORDER)
+RULES = (SAME, NOTHING, MEMORY, DIFFERENCE, RESTART, AGAIN, FAILS, INPUTS, ORDER)
 
 
 class ContractBroken(CopernicusError):
@@ -63,6 +65,7 @@ class _Contract(Generic[R]):
         self._new, self._end, self._edits, self._judged_by = new, end, edits, judged_by
         self._rule = ""
         self._calls: list[tuple[Any, Any]] = []
+        self._count = 0
         self._does_restart = False
 
     def check(self, rule: str) -> None:
@@ -86,23 +89,31 @@ class _Contract(Generic[R]):
         if self._rule == RESTART and self._does_restart:
             self._new().call()  # what is left in the process is another instance's now
             instance = instance.restarted()
-        request = instance.request()
+        request = copy.deepcopy(instance.request()) if self._rule == MEMORY else None
+        first = second = None
         try:
-            second = instance.restarted().answer() if self._rule == SAME else None
+            if self._rule in (SAME, DIFFERENCE):
+                first = instance.restarted().answer()
+            if self._rule == SAME:
+                second = instance.restarted().answer()
             answer = instance.call()
         except CallFailed:
             raise
         except Exception as error:
-            raise self._broken(instance, f"The call {len(self._calls) + 1} raised {explain(error)}") from error
-        if second is not None and second != answer:
-            raise self._broken(instance, f"Asked once: {answer}. Asked again: {second}.")
-        self._calls.append((request, answer))
+            raise self._broken(instance, f"The call {self._count + 1} raised {explain(error)}") from error
+        if second is not None and first != second:
+            raise self._broken(instance, f"Asked once: {first}. Asked again: {second}.")
+        if self._rule == DIFFERENCE and first != answer:
+            raise self._broken(instance, f"Call {self._count + 1}, told everything: {first}. Told what is new: {answer}.")
+        self._count += 1
+        if request is not None:
+            self._calls.append((request, answer))
         if self._rule == NOTHING:
             before = instance.facts()
             again = instance.restarted()
             again.call()
             if again.facts() != before:
-                raise self._broken(instance, f"After call {len(self._calls)}: {_difference(before, again.facts())}.")
+                raise self._broken(instance, f"After call {self._count}: {_difference(before, again.facts())}.")
         return instance
 
     def _go_on(self, instance: FakeInstance[R], at_once: int = 1, is_backwards: bool = False) -> FakeInstance[R]:
@@ -118,7 +129,7 @@ class _Contract(Generic[R]):
         raise self._broken(instance, f"It does not come to an end: {MAX_CALLS} calls, and {len(instance.going())} children go.")
 
     def _finished(self) -> FakeInstance[R]:
-        self._calls = []
+        self._calls, self._count = [], 0
         return self._go_on(self._new())
 
     def _judged(self, instance: FakeInstance[R]) -> Any:
@@ -130,7 +141,7 @@ class _Contract(Generic[R]):
         instance = self._finished()
         functions = instance.functions
         for number, (request, answer) in reversed(list(enumerate(self._calls, start=1))):
-            again = control(functions, instance.function, request)
+            again = control(functions, instance.function, copy.deepcopy(request))
             if again != answer:
                 raise self._broken(instance, f"Call {number} was answered {answer}; asked again after the others, {again}.")
 

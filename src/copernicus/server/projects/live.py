@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import msgspec
+
 from copernicus.dataflow import engine, transaction
-from copernicus.dataflow.calls import CommandAnswer, CommandCall, ControllerAnswer, PureAnswer, PureCall
+from copernicus.dataflow.calls import CommandAnswer, CommandCall, ControllerAnswer, Forgotten, PureAnswer, PureCall
 from copernicus.dataflow.network import Network
 from copernicus.dataflow.trial import Answers, Trial, try_out
 from copernicus.errors import CopernicusError, InternalError, Unavailable
@@ -52,9 +55,16 @@ class LiveProject:
         self.changes = Changes()
         self.young: deque[tuple[int, bytes]] = deque()
         """Records that may not be on disk yet, the oldest first."""
+        self._reading = secrets.token_hex(8)
         self.network = network or self._read()
 
+    def slow_call_s(self, instance: int) -> float:
+        """How many seconds the last call of a controller took, if that was long (else 0)."""
+        return self._code.slow_call_s(self.row.id, instance)
+
     def _read(self) -> Network:
+        # What processes keep of a former reading is nothing that a difference can be told to.
+        self._reading = secrets.token_hex(8)
         network = Network()
         for _, data in self._store.records(self.row.id):
             engine.fold(network, data)
@@ -168,7 +178,10 @@ class LiveProject:
                 assert isinstance(answer, PureAnswer)
                 return engine.PureEvaluated(effect.key, None if answer.error else answer.outputs, answer.error)
             case transaction.StartCall():
-                answer = await self._code.call(effect.call)
+                call = msgspec.structs.replace(effect.call, project=self.row.id, reading=self._reading)
+                answer = await self._code.call(call)
+                if isinstance(answer, Forgotten):
+                    return engine.CallForgotten(effect.call.instance, effect.call.seen)
                 assert isinstance(answer, ControllerAnswer)
                 return engine.CallEnded(effect.call.instance, effect.call.seen, answer)
         raise AssertionError(f"{type(effect).__name__} is no question to module code")

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from copernicus.dataflow.calls import Answer, Call, ControllerCall
+from copernicus.dataflow.calls import Answer, Call, ControllerCall, Forgotten
 from copernicus.errors import ModuleError
 from copernicus.model.functions import ModuleSchema
 from copernicus.plugin.evaluation import failure
-from copernicus.plugin.lines import LINE_LIMIT_BYTES, Reply, Request
+from copernicus.plugin.lines import LINE_LIMIT_BYTES, MEMORY_LIMIT_BYTES, Reply, Request
+from copernicus.server.projects.homes import Homes
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ STDERR_TAIL_BYTES = 4096
 # A call whose process died under it may have been innocent (the machine was out of memory, say): it is tried again once.
 TRIES = 2
 START_TRIES = 3
+SLOW_CALL_S = 1.0
 
 
 @dataclass(eq=False)
@@ -59,14 +61,24 @@ class Pool:
     blobs_dir     folder of blobs, from which modules read files
     import_path   further folders of modules, separated as in PATH
     time_limit_s  a call that takes longer is an error, and its process is replaced
+    memory_bytes  how much each process keeps of the controllers that it runs, so that calls carry only what is newer
     """
 
-    def __init__(self, size: int, blobs_dir: Path, import_path: str = "", time_limit_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        size: int,
+        blobs_dir: Path,
+        import_path: str = "",
+        time_limit_s: float = 60.0,
+        memory_bytes: int = MEMORY_LIMIT_BYTES,
+    ) -> None:
         self.time_limit_s = time_limit_s
         self._argv = [sys.executable, "-m", "copernicus.plugin.runner", "--blobs", str(blobs_dir)]
+        self._argv += ["--memory-bytes", str(memory_bytes)]
         self._argv += ["--import-path", import_path] if import_path else []
         self._ids = itertools.count(1)
         self._slots = [_Slot(self, self._argv) for _ in range(size)]
+        self._homes: Homes[_Slot] = Homes()
 
     async def start(self) -> None:
         """Start the processes; raise `ModuleError` when they do not come up."""
@@ -84,16 +96,58 @@ class Pool:
             limit = f"{LINE_LIMIT_BYTES} bytes are allowed"
             return failure(request, f"The inputs of {request.function} have {len(line)} bytes; at most {limit}.")
         asked = _Asked(number, request, line, asyncio.get_running_loop().create_future())
+        if isinstance(request, ControllerCall):
+            home = self._homes.of(request)
+            if request.base and (home is None or not home.has(request)):
+                return Forgotten()
+            asked.tries = home.deaths if home is not None else 0
         self.place(asked)
         return await asked.answer
 
     def place(self, asked: _Asked, without: _Slot | None = None) -> None:
         """Give a call to a process: a controller's always to the same one while that lives, others to the least busy."""
         slots = [slot for slot in self._slots if slot is not without] or self._slots
-        if isinstance(asked.call, ControllerCall):
-            slots[asked.call.instance % len(slots)].send(asked)
-        else:
+        if not isinstance(asked.call, ControllerCall):
             min(slots, key=lambda slot: slot.load).send(asked)
+            return
+        home = self._homes.of(asked.call)
+        if home is None or home.slot not in slots:
+            slot = min(slots, key=lambda slot: (slot.is_starting, self._homes.number(slot)))
+            home = self._homes.settle(asked.call, slot)
+        home.slot.send(asked)
+
+    def replace(self, asked: _Asked, without: _Slot) -> None:
+        """Give a call whose process died to another one, which knows nothing of what the call is a difference to."""
+        if isinstance(asked.call, ControllerCall):
+            home = self._homes.of(asked.call)
+            if home is not None:
+                home.deaths = asked.tries
+            if asked.call.base:
+                asked.settle(Forgotten())
+                return
+        self.place(asked, without=without)
+
+    def answered(self, asked: _Asked, reply: Reply) -> None:
+        """Remember what a process keeps now, and tell of calls that take long."""
+        if isinstance(asked.call, ControllerCall):
+            self._homes.answered(asked.call, reply.does_keep, reply.took_s)
+        if reply.took_s > SLOW_CALL_S:
+            logger.warning("a call of %s took %.1f s; more than %g s is long", asked.call.function, reply.took_s, SLOW_CALL_S)
+
+    def gave_up(self, asked: _Asked) -> None:
+        """A call was failed for what became of its process: the next one of its instance starts with a clean sheet."""
+        home = self._homes.of(asked.call) if isinstance(asked.call, ControllerCall) else None
+        if home is not None:
+            home.deaths = 0
+
+    def left(self, slot: _Slot) -> None:
+        """The process of a slot is gone, with all that it kept."""
+        self._homes.left(slot)
+
+    def slow_call_s(self, project: str, instance: int) -> float:
+        """How long the last call of a controller took, if that was long (else 0)."""
+        took_s = self._homes.took_s(project, instance)
+        return took_s if took_s > SLOW_CALL_S else 0.0
 
     async def stop(self) -> None:
         """End the processes. Calls without an answer are cancelled."""
@@ -119,9 +173,14 @@ class _Slot:
         self._replies = msgspec.json.Decoder(Reply)
 
     @property
+    def is_starting(self) -> bool:
+        """Whether its process is not there yet."""
+        return not self._is_ready
+
+    @property
     def load(self) -> tuple[bool, int]:
         """How busy it is, for comparison."""
-        return not self._is_ready, len(self._waiting)
+        return self.is_starting, len(self._waiting)
 
     async def start(self) -> None:
         self._first = asyncio.get_running_loop().create_future()
@@ -160,6 +219,7 @@ class _Slot:
             except OSError as error:
                 self._fault = f"The process for module code could not be started: {error}."
             was_ready, self._is_ready = self._is_ready, False
+            self._pool.left(self)
             self._failed_starts = 0 if was_ready else self._failed_starts + 1
             self._bury(was_ready)
             await asyncio.sleep(min(5.0, 0.1 * 2**self._failed_starts) if self._failed_starts else 0)
@@ -209,6 +269,7 @@ class _Slot:
             elif reply.answer is not None:
                 asked = self._waiting.pop(reply.id, None)
                 if asked is not None:
+                    self._pool.answered(asked, reply)
                     asked.settle(reply.answer)
         self._head_since_s = asyncio.get_running_loop().time()
 
@@ -263,6 +324,8 @@ class _Slot:
                 head.fail(f"{head.call.function}: {self._fault}")
             elif head.tries >= TRIES:
                 head.fail(f"{head.call.function} ended the process it ran in. {self._last_words()}".rstrip())
+            if head.answer.done():
+                self._pool.gave_up(head)
             logger.warning("module process ended during %s: %s", head.call.function, self._fault or self._last_words())
         self._replace(asked for asked in waiting if not asked.answer.done())
 
@@ -278,7 +341,7 @@ class _Slot:
 
     def _replace(self, waiting: Iterable[_Asked]) -> None:
         for asked in waiting:
-            self._pool.place(asked, without=self)
+            self._pool.replace(asked, without=self)
 
     def _last_words(self) -> str:
         return self._stderr_tail.decode(errors="replace").strip()[-1000:]

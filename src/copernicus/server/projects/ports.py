@@ -50,7 +50,11 @@ class ModuleCode(Protocol):
         ...
 
     async def call(self, request: Call) -> Answer:
-        """Answer a call; faults of modules are the answer's `error`."""
+        """Answer a call; faults of modules are the answer's `error`. `Forgotten`: ask again, with everything in the call."""
+        ...
+
+    def slow_call_s(self, project: str, instance: int) -> float:
+        """How many seconds the last call of a controller took, if that was long (else 0)."""
         ...
 
     async def stop(self) -> None:

@@ -20,6 +20,7 @@ class Reasons:
 
     def __init__(self, project: LiveProject, jobs: Jobs) -> None:
         self._project, self._jobs, self._network = project.row.id, jobs, project.network
+        self._slow_call_s = project.slow_call_s
         self._states = States(project.network, project.row.id, jobs)
 
     def why(self, target: str) -> list[str]:
@@ -42,6 +43,11 @@ class Reasons:
             lines.append(f"Let it run with: cpcc activate {self._network.path_of(instance.id)}")
         if instance.warning:
             lines.append(f"warning: {instance.warning}")
+        slow_s = self._slow_call_s(instance.id) if instance.function.kind == "controller" else 0.0
+        if slow_s:
+            lines.append(
+                f"warning: its last call took {slow_s:.1f} s; work that takes longer than a second belongs into a command"
+            )
         lines += self._waits(instance)
         return lines + self._errors_inside(instance)
 
