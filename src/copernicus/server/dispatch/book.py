@@ -213,11 +213,8 @@ class Jobs:
             return job
         for key in extends:
             earlier = self.find(job.project, key)
-            while earlier is not None and not earlier.attempt and (earlier.waits_for or earlier.extends):
-                # It has not begun either, so it is where that one is which it was to go on from.
-                earlier = self.record(earlier.waits_for or earlier.extends)
-            if earlier is None or earlier.id == job.id:
-                continue
+            if earlier is None or not earlier.attempt:
+                continue  # what it was to go on from is among the keys, too
             if earlier.state == "leased":
                 return replace(job, extends=0, waits_for=earlier.id, checkpoint=())
             if earlier.checkpoint:
