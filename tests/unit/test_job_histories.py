@@ -15,10 +15,10 @@ from copernicus.model.values import FileRef
 LENGTHS = (1, 2, 3)
 """One course: the job of a length may go on from those of smaller ones."""
 STEP = st.sampled_from(
-    ["want", "want", "want", "supersede", "hold", "hold now", "free", "lease", "lease", "beat", "end", "end", "restart"]
+    [*["switch"] * 4, "want", "supersede", "hold", "hold now", *["free"] * 2, *["lease"] * 4, "beat", *["end"] * 4, "restart"]
 )
 OUTCOME = st.sampled_from(["finished", "interrupted", "interrupted", "retry", "failed"])
-HISTORY = st.lists(st.tuples(STEP, st.sampled_from(LENGTHS), OUTCOME, st.booleans()), min_size=5, max_size=40)
+HISTORY = st.lists(st.tuples(STEP, st.sampled_from(LENGTHS), OUTCOME, st.booleans()), min_size=12, max_size=40)
 
 
 class Fate:
@@ -125,6 +125,11 @@ class Course:
     async def play(self, history: list[tuple[str, int, str, bool]]) -> None:
         for step, length, outcome, has_checkpoint in history:
             match step:
+                case "switch":  # what an instance does when the length is set to another one
+                    for other in LENGTHS:
+                        if other != length:
+                            await self.supersede(other)
+                    await self.want(length)
                 case "want":
                     await self.want(length)
                 case "supersede":
