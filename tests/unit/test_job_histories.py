@@ -73,7 +73,7 @@ class Course:
             await self.rig.change(self.rig.dispatch.jobs.block, "p", str(length), "held" if is_held else "")
             if is_now:
                 await self.rig.change(self.rig.dispatch.jobs.stop_now, "p", str(length))
-        fate.is_asked_to_stop = is_held and fate.lease is not None and (is_now and fate.is_wanted or fate.is_asked_to_stop)
+        fate.is_asked_to_stop = is_held and fate.lease is not None and ((is_now and fate.is_wanted) or fate.is_asked_to_stop)
 
     async def lease(self) -> None:
         given = {job.job: job for job in await self.rig.lease("w", 9)}

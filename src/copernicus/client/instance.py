@@ -116,9 +116,9 @@ class Instance:
         """Let it, and all inside of it, run."""
         self.project.activate(self.path)
 
-    def deactivate(self) -> None:
-        """Hold it: nothing new starts in it."""
-        self.project.deactivate(self.path)
+    def deactivate(self, *, is_now: bool = False) -> None:
+        """Hold it: nothing new starts in it; `is_now`: what runs stops, with a checkpoint."""
+        self.project.deactivate(self.path, is_now=is_now)
 
     def clear_error(self) -> None:
         """Forget its errors and those inside; failed jobs get a fresh budget of attempts."""
