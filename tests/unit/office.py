@@ -10,9 +10,10 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 from tests.unit import functions
+from tests.unit.told import Told
 
 from copernicus.blobs.folder import BlobFolder
-from copernicus.dataflow.calls import Answer, Call, CommandAnswer, CommandCall, PureAnswer, PureCall
+from copernicus.dataflow.calls import Answer, Call, CommandAnswer, CommandCall, ControllerCall, Forgotten, PureAnswer, PureCall
 from copernicus.model import edits as e
 from copernicus.model.functions import ModuleSchema
 from copernicus.server.dispatch.views import JobViews
@@ -28,6 +29,7 @@ class Code:
 
     def __init__(self) -> None:
         self.module = functions.MODULE
+        self.told = Told()
 
     async def start(self) -> None:
         """Nothing starts."""
@@ -45,7 +47,14 @@ class Code:
                 return CommandAnswer(found, "" if found else "unlucky")
             case PureCall():
                 return PureAnswer(functions.evaluate(request.function, request.inputs))
-        return functions.control(request)
+        assert isinstance(request, ControllerCall)
+        if not self.told.has(request):
+            return Forgotten()
+        whole = self.told.hear(request)
+        return self.told.said(whole, functions.control(whole))
+
+    def slow_call_s(self, project: str, instance: int) -> float:
+        return 0.0
 
 
 class Blobs(set[str]):

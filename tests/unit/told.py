@@ -36,7 +36,7 @@ class Told:
     def has(self, call: ControllerCall) -> bool:
         """Whether a call can be heard."""
         memory = self.memories.get(call.instance)
-        return not call.base or (memory is not None and memory.seen == call.base)
+        return not call.base or (memory is not None and (memory.seen, memory.reading) == (call.base, call.reading))
 
     def forget(self, instance: int) -> None:
         """Lose what is kept of an instance."""
