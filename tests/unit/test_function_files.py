@@ -40,7 +40,7 @@ scatter = "simulations"
 whole = ["mode"]
 
 [simulate.out]
-conf = { is = "file: confout*.gro", help = "the last structure" }
+conf = { is = "file: confout*.gro", help = "the last structure", partial = true }
 parts = "file[]: part*.xtc"
 energy = 'float: stdout: E = (\S+)'
 said = "string?: stderr"
@@ -103,7 +103,7 @@ def test_the_rest_of_a_job_has_the_names_of_job() -> None:
     assert (job.checkpoint, job.watch, job.done_when) == (("state.cpt",), ("md*.log",), "confout*.gro")
     assert job.rules == (Rule("fewer_cores", stderr="domain"), Rule("fail", attempts=4))
     assert job.outputs == {
-        "conf": Output("file", "confout*.gro"),
+        "conf": Output("file", "confout*.gro", is_partial=True),
         "parts": Output("files", "part*.xtc"),
         "energy": Output("number", r"E = (\S+)"),
         "said": Output("text", "", "stderr", True),
@@ -199,3 +199,19 @@ def test_two_needed_files_of_one_name_are_refused_when_they_meet() -> None:
     assert call_command(command, [fake_file("a/x.itp", "1")]).files[0].name == "x.itp"
     with pytest.raises(ModuleError, match=r"functions.toml:1: Two different files.*x.itp"):
         call_command(command, [fake_file("a/x.itp", "1"), fake_file("b/x.itp", "2")])
+
+
+def test_what_is_brought_while_the_job_runs() -> None:
+    text = """
+[f]
+run = "x"
+in = { often = "int" }
+out = { traj = { is = "file[]: t*", partial = true }, n = { is = "int: n.json", partial = false } }
+checkpoint_every_s = "{often}"
+"""
+    job = call_command(declared(text).functions["f"], often=600)
+    assert job.checkpoint_every_s == 600
+    assert [name for name, output in job.outputs.items() if output.is_partial] == ["traj"]
+    for wrong in ('"int: n.json", partial = true', '"file[]: t*", partial = 1', '"int = {often}", partial = true'):
+        with pytest.raises(ModuleError, match="only files that the job brings can be partial"):
+            declared(text.replace('"int: n.json", partial = false', wrong))

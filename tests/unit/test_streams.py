@@ -14,7 +14,7 @@ from copernicus.wire import messages as m
 
 
 async def bring(rig: Rig, worker: str, *pieces: m.Piece, wait_s: float = 0.0) -> list[m.Wanted]:
-    request = m.StreamRequest(worker, list(pieces), wait_s)
+    request = m.StreamRequest(worker, list(pieces), wait_s=wait_s)
     return (await rig.dispatch.streams.exchange(request, bundle(worker))).wanted
 
 

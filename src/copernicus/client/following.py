@@ -46,3 +46,17 @@ def follow(project: Project, target: str, when_away: Callable[[str], None] | Non
                 offsets = {}
             if reply.pieces or reply.is_over or (reply.attempt, reply.state) != (attempt, state):
                 break
+
+
+def fetch_partial(project: Project, target: str) -> m.FetchPartialReply:
+    """Have a file of a running job brought to the server as it is now, however long that takes; return what it is.
+
+    Raise `UnknownPath` when no job runs that has it, or it is not there yet, and `UsageError` for what is no file.
+    """
+    from copernicus.client.project import new_request_id
+
+    fetch = new_request_id()
+    while True:
+        reply = project.client.caller.call(m.FetchPartialRequest(project.name, target, fetch, WAIT_S))
+        if reply.file is not None:
+            return reply

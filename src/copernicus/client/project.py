@@ -264,6 +264,15 @@ class Project(Editor):
 
         return self.client.download(file_of(self.get_reply(path)), target)
 
+    def get_partial(self, target: str) -> m.FetchPartialReply:
+        """Bring a file of a running job to the server as it is now, and return what it is (`file`); `download` fetches it.
+
+        `target` is the path of an output, or an instance or a job's number, a slash, and a file's name: "17/stdout".
+        """
+        from copernicus.client.following import fetch_partial
+
+        return fetch_partial(self, target)
+
     def status(self) -> m.StatusReply:
         """Return the project in numbers, with the instances in error."""
         return self.client.caller.call(m.StatusRequest(self.name))

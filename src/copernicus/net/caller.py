@@ -139,6 +139,9 @@ class Caller:
     def call(self, request: m.ProvenanceRequest, timeout_s: float | None = None) -> m.ProvenanceReply: ...
 
     @overload
+    def call(self, request: m.FetchPartialRequest, timeout_s: float | None = None) -> m.FetchPartialReply: ...
+
+    @overload
     def call(self, request: m.FollowRequest, timeout_s: float | None = None) -> m.FollowReply: ...
 
     @overload

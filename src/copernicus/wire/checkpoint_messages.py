@@ -23,6 +23,16 @@ class CheckpointRequest(Message, frozen=True):
     progress: str = ""
 
 
+class ProvisionalValue(Message, frozen=True):
+    """What an output was with the last checkpoint of a job that has not ended; `at` is Unix time. It is no value yet."""
+
+    value: Any
+    job: int
+    attempt: int
+    at: float
+    progress: str = ""
+
+
 class CheckpointReply(Message, frozen=True):
     """As of a report: "accepted", "stale" (attempt not current: forget it), or "refused" with the reason."""
 

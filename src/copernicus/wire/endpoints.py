@@ -79,6 +79,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("project/why", m.WhyRequest, m.WhyReply, Policy.MEMBER),
     Endpoint("project/log", m.LogRequest, m.LogReply, Policy.MEMBER),
     Endpoint("project/follow", m.FollowRequest, m.FollowReply, Policy.MEMBER),
+    Endpoint("project/fetch-partial", m.FetchPartialRequest, m.FetchPartialReply, Policy.MEMBER),
     Endpoint("project/history", m.HistoryRequest, m.HistoryReply, Policy.MEMBER),
     Endpoint("project/provenance", m.ProvenanceRequest, m.ProvenanceReply, Policy.MEMBER),
     Endpoint("modules", m.ModulesRequest, m.ModulesReply, Policy.USER),

@@ -14,6 +14,7 @@ from copernicus.wire.checkpoint_messages import (
 from copernicus.wire.checkpoint_messages import (
     CheckpointRequest as CheckpointRequest,
 )
+from copernicus.wire.checkpoint_messages import ProvisionalValue as ProvisionalValue
 from copernicus.wire.holding_messages import LostFile as LostFile
 from copernicus.wire.holding_messages import PurgeReply as PurgeReply
 from copernicus.wire.holding_messages import PurgeRequest as PurgeRequest
@@ -161,6 +162,10 @@ from copernicus.wire.session_messages import (
 from copernicus.wire.session_messages import (
     ServerInfoRequest as ServerInfoRequest,
 )
+from copernicus.wire.stream_messages import FetchPartialReply as FetchPartialReply
+from copernicus.wire.stream_messages import FetchPartialRequest as FetchPartialRequest
+from copernicus.wire.stream_messages import FileBrought as FileBrought
+from copernicus.wire.stream_messages import FileWanted as FileWanted
 from copernicus.wire.stream_messages import (
     FollowReply as FollowReply,
 )
@@ -291,6 +296,7 @@ class PlaceRow(Message, frozen=True):
     source: str = ""
     is_set: bool = False
     is_stale: bool = False
+    provisional: ProvisionalValue | None = None
 
 
 class ListReply(Message, frozen=True):
@@ -315,12 +321,13 @@ class GetRequest(Message, frozen=True):
 
 
 class GetReply(Message, frozen=True):
-    """`value` is plain JSON (see `model.values`), None when absent."""
+    """`value` is plain JSON (see `model.values`), None when absent; `provisional` what a job that runs has of it so far."""
 
     path: str
     type: str
     value: Any
     is_stale: bool = False
+    provisional: ProvisionalValue | None = None
 
 
 class StatusRequest(Message, frozen=True):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from copernicus.model.jobs import JobState
+from copernicus.model.values import FileRef
+from copernicus.wire.checkpoint_messages import ProvisionalValue
 from copernicus.wire.message import Message
 
 STREAM_WINDOW_BYTES = 1024**2
@@ -28,6 +30,25 @@ class Wanted(Message, frozen=True):
     have: dict[str, int] = {}
 
 
+class FileWanted(Message, frozen=True):
+    """Somebody wants a file of a running attempt as it is now: of those that match the globs, one a line, the one at
+    `index` (-1: the last)."""
+
+    fetch: str
+    job: int
+    attempt: int
+    pattern: str
+    index: int = -1
+
+
+class FileBrought(Message, frozen=True):
+    """The file, whose content the server has; None: there is none, and `why`."""
+
+    fetch: str
+    file: FileRef | None = None
+    why: str = ""
+
+
 class StreamRequest(Message, frozen=True):
     """A worker brings pieces of files that somebody follows, and asks what is wanted next.
 
@@ -37,6 +58,7 @@ class StreamRequest(Message, frozen=True):
 
     worker: str
     pieces: list[Piece] = []
+    brought: list[FileBrought] = []
     wait_s: float = 0.0
 
 
@@ -44,6 +66,7 @@ class StreamReply(Message, frozen=True):
     """What is wanted now; all that is not in it is not wanted any more."""
 
     wanted: list[Wanted] = []
+    files: list[FileWanted] = []
 
 
 class FollowRequest(Message, frozen=True):
@@ -83,3 +106,25 @@ class FollowReply(Message, frozen=True):
     pieces: list[StreamPiece] = []
     is_over: bool = False
     why: str = ""
+
+
+class FetchPartialRequest(Message, frozen=True):
+    """Fetch a file of a running job as it is now.
+
+    `target` is the path of an output, or an instance or a job's number, a slash, and the name of a file in its folder.
+    `fetch` is a fresh id; the same one again waits for the same copy, up to `wait_s`.
+    """
+
+    project: str
+    target: str
+    fetch: str
+    wait_s: float = 0.0
+
+
+class FetchPartialReply(Message, frozen=True):
+    """`file` None: it is not here yet, ask again. `provisional`: no attempt runs, and this is of the last checkpoint."""
+
+    job: int
+    attempt: int
+    file: FileRef | None = None
+    provisional: ProvisionalValue | None = None

@@ -24,6 +24,7 @@ from copernicus.wire.messages import AnnounceReply, AnnounceRequest, FarewellReq
 from copernicus.worker.checkpoints import EVERY_S, Checkpointer, Timing
 from copernicus.worker.desk import Desk
 from copernicus.worker.exchange import Caller, Exchange
+from copernicus.worker.fetching import Fetcher
 from copernicus.worker.folder import WorkFolder
 from copernicus.worker.heartbeat import Heartbeat
 from copernicus.worker.leftovers import deliver_leftovers
@@ -122,7 +123,8 @@ class Agent:
             self._place.remove()
             raise
         self._platform.watch_over(self.worker, self._place.jobs)
-        streamer = Streamer(self.worker, self._desk, self._connection.caller)
+        fetcher = Fetcher(self._desk, self._shelf, self._place.copies, self._connection.upload)
+        streamer = Streamer(self.worker, self._desk, self._connection.caller, fetcher)
         self._tools = replace(self._tools, inline_limit_bytes=welcome.inline_limit_bytes, last_look=streamer.last_look)
         exchange = Exchange(
             self.worker, self._desk, self._spool, self._shelf, self._connection.caller, self._reannounce, self._say
@@ -142,7 +144,7 @@ class Agent:
             for name, target in (
                 ("heartbeat", heartbeat.run), ("poller", exchange.poller), ("courier", exchange.courier),
                 ("uploads", uploader.run), ("streams", streamer.run),
-                ("checkpoints", checkpointer.run),
+                ("checkpoints", checkpointer.run), ("fetches", fetcher.run),
             )
         ]  # fmt: skip
         self._leftovers = threading.Thread(target=self._deliver_leftovers, name="leftovers", daemon=True)
@@ -150,7 +152,7 @@ class Agent:
         for thread in (*slots, *others):
             thread.start()
         why = self._oversee(exchange)
-        self._leave(why, slots, exchange, [heartbeat, uploader, streamer, checkpointer])
+        self._leave(why, slots, exchange, [heartbeat, uploader, streamer, checkpointer, fetcher])
 
     def stop(self) -> None:
         """Leave in good order; said again: hurry."""

@@ -10,6 +10,7 @@ from copernicus.errors import CopernicusError
 from copernicus.wire.messages import Piece, StreamReply, StreamRequest, Wanted
 from copernicus.worker.desk import Desk
 from copernicus.worker.exchange import Caller
+from copernicus.worker.fetching import Fetcher
 from copernicus.worker.workload import Attempt
 
 POLL_S = 30.0
@@ -22,9 +23,11 @@ LAST_LIMIT_S = 5.0
 class Streamer:
     """Asks the server, over a connection of its own, what is followed, and brings it about twice a second."""
 
-    def __init__(self, worker: str, desk: Desk, connect: Callable[..., Caller]) -> None:
+    def __init__(self, worker: str, desk: Desk, connect: Callable[..., Caller], fetcher: Fetcher) -> None:
         self._worker = worker
         self._desk = desk
+        self._fetcher = fetcher
+        self._is_wanted = False
         self._caller, self._last_caller = connect(), connect(LAST_LIMIT_S)
         self._last_turn = threading.Lock()
         self._wanted: dict[tuple[int, int], Wanted] = {}
@@ -34,13 +37,14 @@ class Streamer:
         """In a thread of its own: bring what is wanted while anything runs, until `close`."""
         while self._desk.wait_running() and not self._over.is_set():
             try:
-                reply = self._caller.call(StreamRequest(self._worker, self._news(), 0.0 if self._wanted else POLL_S))
+                wait_s = 0.0 if self._is_wanted else POLL_S
+                reply = self._caller.call(StreamRequest(self._worker, self._news(), self._fetcher.answers(), wait_s))
             except CopernicusError:  # the exchange tells about it
-                self._wanted = {}
+                self._wanted, self._is_wanted = {}, False
                 self._over.wait(RETRY_S * (0.5 + random.random() / 2))  # noqa: S311 - no secret
                 continue
             self._heed(reply)
-            if self._wanted:
+            if self._is_wanted:
                 self._over.wait(LOOK_S)
 
     def last_look(self, attempt: Attempt) -> None:
@@ -65,6 +69,8 @@ class Streamer:
 
     def _heed(self, reply: StreamReply) -> None:
         self._wanted = {(wanted.job, wanted.attempt): wanted for wanted in reply.wanted}
+        self._fetcher.want(reply.files)
+        self._is_wanted = bool(reply.wanted or reply.files)
 
     def _news(self) -> list[Piece]:
         pieces: list[Piece] = []

@@ -32,14 +32,18 @@ class Found(NamedTuple):
 @click.option(
     "-f", "--file", "target", type=Word(), metavar="FILE", help="Where to write it (a folder: under its own name; -: stdout)."
 )
+@click.option("--partial", "is_partial", is_flag=True, help="As it is now, of a job that runs; also JOB/NAME or PATH/NAME.")
 @pass_context
-def getf_command(context: Context, paths: tuple[str, ...], target: str | None) -> None:
+def getf_command(context: Context, paths: tuple[str, ...], target: str | None, is_partial: bool) -> None:
     """Fetch the file at PATH into the current folder, under its own name, or to the FILE named with -f.
 
     Of an array all files are fetched, each under its own name; where these are the same, the place stands before it. FILE is
     replaced if it exists; without -f nothing is ever replaced. A file appears only when it is whole and checked.
+
+    With --partial PATH is an output that a running job is making, or an instance or a job's number, a slash, and the name
+    of a file in the job's folder: 17/stdout, mdrun/md.log. It is fetched as it is now; the program may be writing it.
     """
-    found = [one for path in paths for one in _files(context, path)]
+    found = [one for path in paths for one in (_partial(context, path) if is_partial else _files(context, path))]
     if target == "-":
         _to_stdout(context, found)
         return
@@ -63,6 +67,15 @@ def _files(context: Context, path: str) -> list[Found]:
         file_of(reply) if "file" not in str(kind) else None
         raise UnknownPath(f"There is no file in {reply.path} yet.", f"See: cpcc why {reply.path.rpartition(':')[0]}")
     return found
+
+
+def _partial(context: Context, path: str) -> list[Found]:
+    reply = context.project.get_partial(path)
+    assert reply.file is not None
+    if reply.provisional is not None:
+        when = text.moment(reply.provisional.at)
+        context.note(f"Job {reply.job} does not run now; this is of attempt {reply.attempt}, {when}.")
+    return [Found(path, reply.file)]
 
 
 def _inside(path: str, value: Value) -> Iterator[Found]:

@@ -43,8 +43,10 @@ def ls_command(context: Context, path: str, is_all: bool) -> None:
 def get_command(context: Context, path: str, is_verbose: bool, is_staged: bool) -> None:
     """Show the value at PATH. With --json exactly; files are shown there by content hash, size and name.
 
+    What a job that has not ended had with its last checkpoint is shown as provisional (with --json: by -v, and by ls).
+
     With -v also where it came from: who, what call, or what job on which worker. With --json these are then the members
-    path, type, value, is_stale, origin.
+    path, type, value, is_stale, origin, provisional.
     """
     reply = context.project.get_reply(path, context.staging.opened().edits if is_staged else ())
     origin = context.project.origin(path) if is_verbose else ()
@@ -52,10 +54,15 @@ def get_command(context: Context, path: str, is_verbose: bool, is_staged: bool) 
 
     def lines() -> Iterator[str]:
         yield text.shown(f"{reply.path}: {text.value(reply.value, reply.type)}{stale}")
+        if reply.provisional is not None:
+            yield text.shown(f"  {listing.provisional(reply.provisional, reply.type)}")
         if is_verbose:
             yield from past.standing(origin, reply.path)
 
-    data = {"path": reply.path, "type": reply.type, "value": reply.value, "is_stale": reply.is_stale, "origin": origin}
+    data = {
+        "path": reply.path, "type": reply.type, "value": reply.value, "is_stale": reply.is_stale, "origin": origin,
+        "provisional": reply.provisional,
+    }  # fmt: skip
     context.show(data if is_verbose else reply.value, lines)
 
 

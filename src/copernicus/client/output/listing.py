@@ -56,11 +56,21 @@ def _gist(words: str) -> str:
 def places(rows: Sequence[m.PlaceRow], indent: str = "") -> list[str]:
     """Return a table of places."""
     head = ("PLACE", "TYPE", "VALUE", "FROM", "")
-    return text.table(
-        head,
-        [(row.path, row.type, row.text or text.ABSENT, row.source, "stale" if row.is_stale else "") for row in rows],
-        indent=indent,
-    )
+    cells = [(row.path, row.type, row.text or text.ABSENT, row.source, _mark(row)) for row in rows]
+    return text.table(head, cells, indent=indent)
+
+
+def _mark(row: m.PlaceRow) -> str:
+    if row.provisional is not None:
+        return provisional(row.provisional, row.type)
+    return "stale" if row.is_stale else ""
+
+
+def provisional(found: m.ProvisionalValue, kind: str) -> str:
+    """Return what an output was with the last checkpoint of a job that has not ended, marked as that."""
+    progress = f", {text.clean(found.progress)}" if found.progress else ""
+    value = text.value(found.value, kind)
+    return f"provisional (job {found.job}, attempt {found.attempt}, {text.moment(found.at)}{progress}): {value}"
 
 
 def _instance(itself: m.InstanceRow, children: Sequence[m.InstanceRow], rows: Sequence[m.PlaceRow]) -> Iterator[str]:

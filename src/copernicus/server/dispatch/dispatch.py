@@ -67,7 +67,7 @@ class Dispatch:
         self.jobs = JobViews(store, self.workers, names, clock, monotonic)
         self.jobs.when_queued = self._queued
         self.checkpoints = Checkpoints(store, self.jobs, has_blob, clock, self.deciding)
-        self.streams = Streams(store, self.jobs, self.workers, monotonic)
+        self.streams = Streams(store, self.jobs, self.workers, has_blob, monotonic)
         self.when_broken: Callable[[Exception], None] = lambda error: None
         self._polls = Polls()
         self._awaited: set[str] = set()

@@ -9,6 +9,7 @@ from copernicus.errors import NotAllowed, Unavailable, UnknownPath
 from copernicus.model.jobs import OPEN_STATES
 from copernicus.server.access.identity import Identity
 from copernicus.server.dispatch.book import Jobs
+from copernicus.server.dispatch.fetches import Fetches
 from copernicus.server.dispatch.windows import Windows
 from copernicus.server.dispatch.workers import Worker, Workers
 from copernicus.server.storage.abc import BookStore, JobRecord, Unit
@@ -44,10 +45,18 @@ class Streams:
     All windows together hold at most `TOTAL_BYTES`: the more files are followed, the less of each is kept.
     """
 
-    def __init__(self, store: BookStore, jobs: Jobs, workers: Workers, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: BookStore,
+        jobs: Jobs,
+        workers: Workers,
+        has_blob: Callable[[str], bool],
+        monotonic: Callable[[], float],
+    ) -> None:
         self._store, self._jobs, self._workers, self._monotonic = store, jobs, workers, monotonic
         self._followed: dict[int, _Followed] = {}
         self._polls: dict[str, asyncio.Future[None]] = {}
+        self.fetches = Fetches(has_blob, monotonic, self._end_poll)
         self._files = 0
         self._is_closed = False
         jobs.when_changed = self.job_changed
@@ -57,13 +66,16 @@ class Streams:
     async def exchange(self, request: m.StreamRequest, identity: Identity) -> m.StreamReply:
         """Take pieces in, and say what is wanted; wait for that up to `wait_s`. Raise `NotAllowed` for another's name."""
         worker = self._known(request.worker, identity)
-        for piece in request.pieces if worker is not None else ():
+        for piece in request.pieces:
             self._put(worker, piece)
-        wanted = self._wanted(worker)
-        if not wanted and request.wait_s > 0:
+        for brought in request.brought:
+            self.fetches.take(worker, brought)
+        wanted, files = self._wanted(worker), self.fetches.wanted(worker)
+        if not wanted and not files and request.wait_s > 0:
             await self._next_wish(request)
-            wanted = self._wanted(self._known(request.worker, identity))
-        return m.StreamReply(wanted)
+            worker = self._known(request.worker, identity)
+            wanted, files = self._wanted(worker), self.fetches.wanted(worker)
+        return m.StreamReply(wanted, files)
 
     def _known(self, name: str, identity: Identity) -> Worker | None:
         worker = self._workers.get(name)
@@ -185,6 +197,7 @@ class Streams:
 
     def forget_unfollowed(self) -> None:
         """Drop what nobody has asked for lately; to be called now and then."""
+        self.fetches.forget()
         now = self._monotonic()
         for number, followed in list(self._followed.items()):
             if not followed.waiting and now - followed.asked_at > FOLLOWED_FOR_S:
@@ -203,6 +216,7 @@ class Streams:
             self._end_poll(worker)
         for followed in self._followed.values():
             followed.wake()
+        self.fetches.close()
 
 
 def _news(followed: _Followed, job: JobRecord, attempt: int, offsets: dict[str, int]) -> list[m.StreamPiece]:

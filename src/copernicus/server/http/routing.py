@@ -19,7 +19,7 @@ from copernicus.wire.messages import Message
 _WAIT_THEMSELVES = frozenset(
     {
         "authority", "login", "logout", "server-info", "server/stop", "worker/announce", "worker/exchange", "worker/heartbeat",
-        "worker/stream", "worker/checkpoint", "worker/farewell", "project/follow",
+        "worker/stream", "worker/checkpoint", "worker/farewell", "project/follow", "project/fetch-partial",
     }
 )  # fmt: skip
 # These serve while the book cannot be used.

@@ -20,6 +20,7 @@ from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs
 from copernicus.server.projects.provenance import Provenance
+from copernicus.server.projects.provisional import file_meant
 from copernicus.server.projects.reasons import Reasons
 from copernicus.server.storage.abc import BookStore, JobRecord, ProjectRow, Unit
 from copernicus.wire import messages as m
@@ -115,6 +116,10 @@ class Enquiries:
 
     def _history(self, project: str) -> History:
         return History(Past(self._find(project), self._store), self._jobs, self._has_blob)
+
+    def file_meant(self, project: str, target: str) -> tuple[JobRecord, str, int, m.ProvisionalValue | None]:
+        """A file of a running job (see `provisional.file_meant`)."""
+        return file_meant(self._find(project), self._jobs, target)
 
     def modules(self) -> m.ModulesReply:
         """All modules; of their functions the names, kinds and help."""

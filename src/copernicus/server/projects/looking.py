@@ -12,6 +12,7 @@ from copernicus.errors import UnknownPath, UsageError
 from copernicus.model.types import Type
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.ports import Jobs
+from copernicus.server.projects.provisional import provisional_at
 from copernicus.server.projects.states import States
 from copernicus.server.projects.wording import shorten, show_value
 from copernicus.wire import messages as m
@@ -94,6 +95,7 @@ class Looking:
             else "",
             is_set=value is not None,
             is_stale=is_stale(network, place),
+            provisional=provisional_at(network, self._states, place) if value is None else None,
         )
 
     def _default(self, place: Place) -> str:
@@ -118,7 +120,8 @@ class Looking:
         value = read(self._network, place)
         if value is None:
             self._must_be_there(place)
-        return m.GetReply(str(path), str(kind), value, is_stale(self._network, place))
+        provisional = provisional_at(self._network, self._states, place) if value is None else None
+        return m.GetReply(str(path), str(kind), value, is_stale(self._network, place), provisional)
 
     def status(self) -> m.StatusReply:
         """The project in numbers."""

@@ -1,0 +1,58 @@
+"""Files of a job that runs: what it has so far is fetched and shown, and marked as what it is."""
+
+from __future__ import annotations
+
+import pytest
+from tests.acceptance.counting import FUNCTIONS, Counting
+
+from copernicus.testing.system import System
+
+PARTIAL = FUNCTIONS.replace('numbers = "file: numbers.txt"', 'numbers = { is = "file: numbers.txt", partial = true }')
+
+
+@pytest.fixture
+def counting(system: System) -> Counting:
+    return Counting(system, PARTIAL)
+
+
+def test_a_file_of_a_running_job_is_fetched_as_it_is_now(counting: Counting) -> None:
+    system = counting.system
+    counting.count(3)
+    counting.worker("--checkpoint-every", "0")
+    for target, last in (("c:out.numbers", "3"), ("c/count.log", "logged 3"), ("1/stdout", "counted 3")):
+        system.until(lambda t=target, w=last: fetched(system, t).splitlines()[-1:] == [w], what=f"{target} is as it is now")
+    refused = system.cpcc("getf", "--partial", "c/nope", is_checked=False)
+    assert "nothing matches nope" in refused.stderr
+    assert "There is no file" in system.cpcc("getf", "c:out.numbers", is_checked=False).stderr
+    counting.count(4, is_end=True)
+    system.until(lambda: not counting.running(), what="the job has ended")
+    assert fetched(system, "c:out.numbers", "getf").split() == ["1", "2", "3", "4"]
+    ended = system.cpcc("getf", "--partial", "c:out.numbers", is_checked=False)
+    assert "no job under way" in ended.stderr
+
+
+def test_what_came_with_a_checkpoint_is_shown_as_provisional_until_the_job_ends(counting: Counting) -> None:
+    system = counting.system
+    counting.count(2)
+    first = counting.worker("--checkpoint-every", "0.05")
+    system.until(lambda: system.ask("get", "-v", "c:out.numbers")["provisional"], what="a checkpoint has come over")
+    system.until(lambda: "counted 2" in system.cpcc("get", "c:out.numbers").stdout, what="one with the progress")
+    shown = system.cpcc("get", "c:out.numbers").stdout
+    assert shown.startswith("c:out.numbers: absent\n  provisional (job 1, attempt 1, ")
+    assert "numbers.txt (4 B)" in shown
+    assert system.ask("get", "c:out.numbers") is None
+    (place,) = [row for row in system.ask("ls", "c")["places"] if row["path"] == "c:out.numbers"]
+    assert (place["is_set"], place["provisional"]["attempt"]) == (False, 1)
+    assert "provisional (job 1, attempt 1" in system.cpcc("ls", "c").stdout
+
+    first.terminate()
+    system.until(lambda: not counting.running(), what="nobody has the job")
+    assert fetched(system, "c:out.numbers") == "1\n2\n", "the last one that came"
+    counting.count(3, is_end=True)
+    counting.system.worker("-n", "1")
+    system.until(lambda: system.ask("get", "c:out.numbers"), what="the job has ended")
+    assert "provisional" not in system.cpcc("get", "c:out.numbers").stdout
+
+
+def fetched(system: System, target: str, *words: str) -> str:
+    return system.cpcc(*(words or ("getf", "--partial")), "-f", "-", target).stdout
