@@ -79,7 +79,7 @@ class Recorder(Machine):
 
     async def check(self) -> None:
         witness, network = self.witness, self.witness.network
-        jobs: Any = SimpleNamespace(record=lambda job: None)
+        jobs: Any = SimpleNamespace(record=lambda job: None, find=lambda project, key: None)
         told = History(witness.past(), jobs, lambda blob: True)
         for place, trace in witness.traces.items():
             instance = network.instances.get(place.instance)
