@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -32,6 +32,16 @@ class Cpcc(click.Group):
         module = import_module(f"copernicus.client.cli.{row.module}")
         found = getattr(module, row.attribute)
         return found if isinstance(found, click.Command) else None
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Make the context; where a shell asks what a word may become, the options are told where to look."""
+        if extra.get("resilient_parsing"):
+            from copernicus.client.cli.candidates import prepare
+
+            prepare(self)
+        return super().make_context(info_name, args, parent, **extra)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that `args` begins with; an unknown one is answered with the nearest names."""

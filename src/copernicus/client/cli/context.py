@@ -133,6 +133,16 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.params.extend(global_options(is_brief=True))
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Make the context; only where a shell asks what a word may become, arguments are told where to look."""
+        if extra.get("resilient_parsing"):
+            from copernicus.client.cli.candidates import prepare
+
+            prepare(self)
+        return super().make_context(info_name, args, parent, **extra)
+
 
 def command(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Command]:
     """Make a command of `cpcc` of a function."""
