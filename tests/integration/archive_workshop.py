@@ -13,8 +13,7 @@ from blake3 import blake3
 
 from copernicus.blobs.folder import BlobFolder
 from copernicus.blobs.hashing import hash_bytes
-from copernicus.dataflow import engine
-from copernicus.dataflow import facts as f
+from copernicus.dataflow import engine, facts as f
 from copernicus.dataflow.network import Network
 from copernicus.dataflow.transaction import Catalog
 from copernicus.model import edits as e

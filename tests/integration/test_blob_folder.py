@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from copernicus.blobs.folder import BlobFolder, WrongOffset
 from copernicus.blobs.hashing import CHUNK_BYTES, hash_bytes, hash_file

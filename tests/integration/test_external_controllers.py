@@ -14,8 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from copernicus.blobs.folder import BlobFolder
 from copernicus.dataflow.calls import ChildView, ControllerAnswer, ControllerCall

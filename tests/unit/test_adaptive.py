@@ -10,8 +10,7 @@ import pytest
 from copernicus.modules.msm.adaptive import Adaptive, adaptive
 from copernicus.modules.msm.functions import module as msm
 from copernicus.modules.msm.results import Measured, Model, Population, Seed, Summary
-from copernicus.modules.openmm.functions import Feature
-from copernicus.modules.openmm.functions import module as openmm
+from copernicus.modules.openmm.functions import Feature, module as openmm
 from copernicus.testing import RULES, FakeInstance, check_controller, fake_file
 
 FEATURES = [Feature("phi", "dihedral", [4, 6, 8, 14])]

@@ -12,8 +12,7 @@ from tests.unit.comparison import state
 from tests.unit.test_engine_machine import Machine
 from tests.unit.witness import Witness
 
-from copernicus.dataflow import engine
-from copernicus.dataflow import facts as f
+from copernicus.dataflow import engine, facts as f
 from copernicus.dataflow.checking import CheckedFold
 from copernicus.dataflow.instances import ROOT
 from copernicus.model.jobs import JobDescription

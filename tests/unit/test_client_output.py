@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from copernicus.client.output import text
 from copernicus.client.output.json import text as json_text

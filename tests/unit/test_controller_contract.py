@@ -12,8 +12,7 @@ from tests.unit import test_adaptive
 
 from copernicus.modules.msm.adaptive import Adaptive
 from copernicus.plugin.functions import Call, Job, Module, json_of
-from copernicus.testing import RULES, ContractBroken, FakeInstance, check_controller
-from copernicus.testing import contract as c
+from copernicus.testing import RULES, ContractBroken, FakeInstance, check_controller, contract as c
 
 kit = Module("kit")
 

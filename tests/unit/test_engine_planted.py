@@ -14,13 +14,13 @@ from copernicus.dataflow import (
     courses,
     engine,
     evaluating,
+    facts as f,
     network,
     settling,
     status,
     transaction,
     views,
 )
-from copernicus.dataflow import facts as f
 from copernicus.dataflow.calls import ChildStart, ControllerAnswer
 from copernicus.model import edits as e
 

@@ -9,8 +9,7 @@ import msgspec
 import pytest
 from tests.unit.drive import Drive
 
-from copernicus.dataflow import facts as f
-from copernicus.dataflow import network, news
+from copernicus.dataflow import facts as f, network, news
 from copernicus.dataflow.calls import ControllerCall
 from copernicus.plugin import memory
 

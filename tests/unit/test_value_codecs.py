@@ -7,13 +7,11 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from tests.unit.drawn_values import ANY_TYPE, HARD_FLOATS, HARD_INTS, HARD_TEXTS, bits, floats, ints, texts, values_of
 from tests.unit.rig import Rig
 
-from copernicus.client.output import json as json_output
-from copernicus.client.output import text as text_output
+from copernicus.client.output import json as json_output, text as text_output
 from copernicus.dataflow import facts as f
 from copernicus.dataflow.edits import read_text as typed
 from copernicus.model import edits as e
@@ -24,8 +22,7 @@ from copernicus.server.projects.workflows.literals import LocalFiles, read_liter
 from copernicus.server.projects.workflows.xml_file import read_xml
 from copernicus.server.projects.workflows.yaml_nodes import read_nodes
 from copernicus.server.projects.workflows.yaml_text import entry
-from copernicus.wire import codec
-from copernicus.wire import messages as m
+from copernicus.wire import codec, messages as m
 
 XML_CHARACTERS = st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff", include_characters="\t\n\r")
 

@@ -6,8 +6,7 @@ import random
 import re
 from typing import Any
 
-from hypothesis import event, given, settings
-from hypothesis import strategies as st
+from hypothesis import event, given, settings, strategies as st
 from tests.unit.drawn_values import texts, values_of
 from tests.unit.workflow_rig import ADDMUL_XML, ADDMUL_YAML, ANY, WorkflowRig, network_of
 

@@ -19,10 +19,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from copernicus.client.project import Editor as Editor
-from copernicus.client.project import Project as Project
-from copernicus.client.project import Transaction as Transaction
-from copernicus.client.project import new_request_id as new_request_id
+from copernicus.client.project import (
+    Editor as Editor,
+    Project as Project,
+    Transaction as Transaction,
+    new_request_id as new_request_id,
+)
 from copernicus.errors import InternalError, UsageError
 from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.model.values import FileRef

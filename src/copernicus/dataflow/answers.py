@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from copernicus.dataflow import facts as f
-from copernicus.dataflow import tree
+from copernicus.dataflow import facts as f, tree
 from copernicus.dataflow.building import (
     connect,
     disconnect,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from copernicus.dataflow import facts as f
-from copernicus.dataflow import tree
+from copernicus.dataflow import facts as f, tree
 from copernicus.dataflow.evaluating import supersede
 from copernicus.dataflow.network import ROOT, Instance, Place
 from copernicus.dataflow.paths import APPEND, INDEX_LIMIT, Member, parse_path, show_path

@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 
-from copernicus.dataflow import building, tree
-from copernicus.dataflow import facts as f
+from copernicus.dataflow import building, facts as f, tree
 from copernicus.dataflow.declaring import MOST_LEVELS, MOST_PARTS, extent_of
 from copernicus.dataflow.engine import hash_record
 from copernicus.dataflow.network import ROOT, Network, Place

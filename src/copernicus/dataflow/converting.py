@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from copernicus.dataflow import building, tree
-from copernicus.dataflow import facts as f
+from copernicus.dataflow import building, facts as f, tree
 from copernicus.dataflow.calls import ConvertAnswer, ConvertCall, Converted
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.status import is_pending

@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from copernicus.dataflow import building
-from copernicus.dataflow import facts as f
+from copernicus.dataflow import building, facts as f
 from copernicus.dataflow.network import ROOT
 from copernicus.dataflow.paths import clean_name
 from copernicus.dataflow.transaction import Transaction

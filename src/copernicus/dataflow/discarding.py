@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from copernicus.dataflow import facts as f
-from copernicus.dataflow import tree
+from copernicus.dataflow import facts as f, tree
 from copernicus.dataflow.answers import look_again_below
 from copernicus.dataflow.network import ROOT, Evaluation, Network, Place
 from copernicus.dataflow.transaction import Transaction

@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from copernicus.dataflow import building, tree
-from copernicus.dataflow import facts as f
+from copernicus.dataflow import building, facts as f, tree
 from copernicus.dataflow.answers import look_again_below
 from copernicus.dataflow.converting import upgrade_module
 from copernicus.dataflow.declaring import declare_function

@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
-from copernicus.dataflow import facts as f
-from copernicus.dataflow import tree
+from copernicus.dataflow import facts as f, tree
 from copernicus.dataflow.network import Evaluation, Instance, Network, Place
 from copernicus.dataflow.status import is_pending, is_retired_within, why_held
 from copernicus.dataflow.transaction import ClearJob, DescribeJob, EvaluatePure, SupersedeJob, Transaction

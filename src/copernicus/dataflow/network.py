@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from copernicus.dataflow import facts as f
-from copernicus.dataflow import tree
+from copernicus.dataflow import facts as f, tree
 from copernicus.dataflow.instances import ORIGIN, ROOT, Evaluation, Instance, Place
 from copernicus.dataflow.notebook import GONE, Notebook
 from copernicus.dataflow.paths import Member

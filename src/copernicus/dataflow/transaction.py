@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from copernicus.dataflow import facts as f
-from copernicus.dataflow import tree
+from copernicus.dataflow import facts as f, tree
 from copernicus.dataflow.calls import ControllerCall, Converted
 from copernicus.dataflow.network import Instance, Network, Place
 from copernicus.dataflow.views import length_of

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from copernicus.dataflow import engine
-from copernicus.dataflow import facts as f
-from copernicus.dataflow import transaction as t
+from copernicus.dataflow import engine, facts as f, transaction as t
 from copernicus.dataflow.calls import CommandAnswer, CommandCall, PureAnswer, PureCall
 from copernicus.dataflow.downstream import Downstream
 from copernicus.dataflow.evaluating import hash_of

@@ -80,6 +80,7 @@ class JobDescription(msgspec.Struct, frozen=True, omit_defaults=True):
     `done_when` exit status 0 is *finished*. `outputs` maps output names to the way they are found. `until` are the last
     arguments, which say only how long the job runs. `seed` is for people and papers: what it does stands in the arguments.
     `checkpoint_every_s` is how often its checkpoint is worth keeping while it runs; None: as often as the worker thinks.
+    `tolerances` say, by output, by what part numbers may differ when the job is run again on another machine.
     """
 
     executable: str
@@ -97,6 +98,7 @@ class JobDescription(msgspec.Struct, frozen=True, omit_defaults=True):
     until: tuple[str, ...] = ()
     seed: int | None = None
     checkpoint_every_s: float | None = None
+    tolerances: dict[str, float] = {}
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -110,7 +112,7 @@ class JobDescription(msgspec.Struct, frozen=True, omit_defaults=True):
             outputs = {name: msgspec.structs.replace(output, is_partial=False) for name, output in outputs.items()}
         return msgspec.structs.replace(
             self, argv=self.arguments, until=(), seed=None, resources=Resources(), priority=0, watch=(), rules=(),
-            checkpoint=(), checkpoint_every_s=None, outputs=outputs,
+            checkpoint=(), checkpoint_every_s=None, outputs=outputs, tolerances={},
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from copernicus.dataflow.calls import (
     Answer,
+    Call as Request,
     CommandAnswer,
     CommandCall,
     ControllerAnswer,
@@ -18,7 +19,6 @@ from copernicus.dataflow.calls import (
     PureAnswer,
     PureCall,
 )
-from copernicus.dataflow.calls import Call as Request
 from copernicus.errors import ModuleError, WrongType
 from copernicus.model.jobs import JobDescription
 from copernicus.model.types import parse_type

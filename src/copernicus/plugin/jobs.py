@@ -97,6 +97,7 @@ class Job(Generic[OutT]):
     rules          how an attempt is judged that did not finish; the first that matches counts
     seed           the random seed among the arguments, kept with the job so that people can cite it
     checkpoint_every_s  how often the checkpoint is worth keeping while the job runs, at least 10 (default: the worker's)
+    tolerances     by output: by what part its numbers may differ when `cpcc reproduce` runs the job again ({"energy": 1e-6})
     """
 
     executable: str
@@ -116,6 +117,7 @@ class Job(Generic[OutT]):
     rules: Sequence[Rule] = ()
     seed: int | None = None
     checkpoint_every_s: float | None = None
+    tolerances: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def describe(self, out: Shape) -> JobDescription:
         """Return the job description; `out` is the shape of the outputs. Raises `ModuleError` for what cannot be."""
@@ -128,6 +130,10 @@ class Job(Generic[OutT]):
         least, most = self.cores if isinstance(self.cores, tuple) else (self.cores, self.cores)
         if least < 1 or (most is not None and most < least):
             raise ModuleError(f"cores={self.cores!r} is no number of cores.", "Give a number, or (fewest, most).")
+        for name, tolerance in self.tolerances.items():
+            if name not in out.members or not 0 <= tolerance < 1:
+                hint = f"Name an output ({', '.join(out.members)}) and a part of 1."
+                raise ModuleError(f"tolerances={{{name!r}: {tolerance!r}}} cannot be.", hint)
         return JobDescription(
             executable=executable,
             versions=versions.strip(),
@@ -144,6 +150,7 @@ class Job(Generic[OutT]):
             until=until,
             seed=self.seed,
             checkpoint_every_s=self.checkpoint_every_s,
+            tolerances=dict(self.tolerances),
         )
 
     def _needed(self) -> list[tuple[str, File]]:

@@ -33,6 +33,7 @@ from copernicus.server.http.server import HttpServer
 from copernicus.server.projects.archives.service import Archives
 from copernicus.server.projects.keeping import Keeping
 from copernicus.server.projects.pool import Pool
+from copernicus.server.projects.reproducing import Reproductions
 from copernicus.server.projects.retention import Retention, keep_sweeping
 from copernicus.server.projects.service import Projects
 from copernicus.server.storage.abc import ProjectRow, Unit
@@ -149,6 +150,7 @@ class Server:
             clock=time.time, retention_s=settings.retention_days * DAY_S, high_water=settings.disk_high_water,
         )  # fmt: skip
         keeping = Keeping(self._projects.find, self._projects.live, self._store, blobs, self._retention, time.time)
+        reproductions = Reproductions(self._projects.find, self._store, self._dispatch.jobs, blobs, pool, time.time)
         rooms = Rooms(
             store=self._store,
             access=self._access,
@@ -156,6 +158,7 @@ class Server:
             projects=self._projects,
             archives=self._archives,
             keeping=keeping,
+            reproductions=reproductions,
             dispatch=self._dispatch,
             steering=Steering(self._dispatch, self._store, time.time),
             files=self._files,

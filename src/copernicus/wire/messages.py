@@ -6,227 +6,127 @@ from typing import Any
 
 from copernicus.model.edits import Edit
 from copernicus.model.jobs import JobState, WorkerOffer
-from copernicus.wire.archive_messages import LoadReply as LoadReply
-from copernicus.wire.archive_messages import LoadRequest as LoadRequest
+from copernicus.wire.archive_messages import LoadReply as LoadReply, LoadRequest as LoadRequest
 from copernicus.wire.checkpoint_messages import (
     CheckpointReply as CheckpointReply,
-)
-from copernicus.wire.checkpoint_messages import (
     CheckpointRequest as CheckpointRequest,
+    ProvisionalValue as ProvisionalValue,
 )
-from copernicus.wire.checkpoint_messages import ProvisionalValue as ProvisionalValue
-from copernicus.wire.holding_messages import LostFile as LostFile
-from copernicus.wire.holding_messages import PurgeReply as PurgeReply
-from copernicus.wire.holding_messages import PurgeRequest as PurgeRequest
-from copernicus.wire.holding_messages import UsageReply as UsageReply
-from copernicus.wire.holding_messages import UsageRequest as UsageRequest
-from copernicus.wire.holding_messages import UsageRow as UsageRow
-from copernicus.wire.job_messages import CommandFailedRequest as CommandFailedRequest
-from copernicus.wire.job_messages import JobCommand as JobCommand
-from copernicus.wire.job_messages import JobRow as JobRow
-from copernicus.wire.job_messages import JobsReply as JobsReply
-from copernicus.wire.job_messages import JobsRequest as JobsRequest
-from copernicus.wire.job_messages import QueueRequest as QueueRequest
-from copernicus.wire.job_messages import RerunJobRequest as RerunJobRequest
-from copernicus.wire.job_messages import RunningRequest as RunningRequest
-from copernicus.wire.job_messages import StopJobRequest as StopJobRequest
+from copernicus.wire.holding_messages import (
+    LostFile as LostFile,
+    PurgeReply as PurgeReply,
+    PurgeRequest as PurgeRequest,
+    UsageReply as UsageReply,
+    UsageRequest as UsageRequest,
+    UsageRow as UsageRow,
+)
+from copernicus.wire.job_messages import (
+    CommandFailedRequest as CommandFailedRequest,
+    JobCommand as JobCommand,
+    JobRow as JobRow,
+    JobsReply as JobsReply,
+    JobsRequest as JobsRequest,
+    QueueRequest as QueueRequest,
+    RerunJobRequest as RerunJobRequest,
+    RunningRequest as RunningRequest,
+    StopJobRequest as StopJobRequest,
+)
 from copernicus.wire.looking_messages import (
     ChangesReply as ChangesReply,
-)
-from copernicus.wire.looking_messages import (
     ChangesRequest as ChangesRequest,
-)
-from copernicus.wire.looking_messages import (
     Citation as Citation,
-)
-from copernicus.wire.looking_messages import (
     CiteReply as CiteReply,
-)
-from copernicus.wire.looking_messages import (
     CiteRequest as CiteRequest,
-)
-from copernicus.wire.looking_messages import (
     GraphEdge as GraphEdge,
-)
-from copernicus.wire.looking_messages import (
     GraphNode as GraphNode,
-)
-from copernicus.wire.looking_messages import (
     GraphReply as GraphReply,
-)
-from copernicus.wire.looking_messages import (
     GraphRequest as GraphRequest,
 )
-from copernicus.wire.message import Done as Done
-from copernicus.wire.message import ErrorReply as ErrorReply
-from copernicus.wire.message import Message as Message
+from copernicus.wire.message import Done as Done, ErrorReply as ErrorReply, Message as Message
 from copernicus.wire.module_messages import (
     InfoReply as InfoReply,
-)
-from copernicus.wire.module_messages import (
     InfoRequest as InfoRequest,
-)
-from copernicus.wire.module_messages import (
     ModulesReply as ModulesReply,
-)
-from copernicus.wire.module_messages import (
     ModulesRequest as ModulesRequest,
 )
 from copernicus.wire.past_messages import (
     HistoryReply as HistoryReply,
-)
-from copernicus.wire.past_messages import (
     HistoryRequest as HistoryRequest,
-)
-from copernicus.wire.past_messages import (
     LogEntry as LogEntry,
-)
-from copernicus.wire.past_messages import (
     LogReply as LogReply,
-)
-from copernicus.wire.past_messages import (
     LogRequest as LogRequest,
-)
-from copernicus.wire.past_messages import (
     Origin as Origin,
-)
-from copernicus.wire.past_messages import (
     ProvenanceReply as ProvenanceReply,
-)
-from copernicus.wire.past_messages import (
     ProvenanceRequest as ProvenanceRequest,
-)
-from copernicus.wire.past_messages import (
     Step as Step,
-)
-from copernicus.wire.past_messages import (
     Version as Version,
-)
-from copernicus.wire.past_messages import (
     WhyReply as WhyReply,
-)
-from copernicus.wire.past_messages import (
     WhyRequest as WhyRequest,
 )
 from copernicus.wire.preview_messages import (
     PreviewedJob as PreviewedJob,
-)
-from copernicus.wire.preview_messages import (
     PreviewReply as PreviewReply,
-)
-from copernicus.wire.preview_messages import (
     PreviewRequest as PreviewRequest,
 )
 from copernicus.wire.project_messages import (
     ProjectRow as ProjectRow,
-)
-from copernicus.wire.project_messages import (
     ProjectsReply as ProjectsReply,
-)
-from copernicus.wire.project_messages import (
     ProjectsRequest as ProjectsRequest,
-)
-from copernicus.wire.project_messages import (
     RemoveProjectRequest as RemoveProjectRequest,
-)
-from copernicus.wire.project_messages import (
     StartProjectRequest as StartProjectRequest,
+)
+from copernicus.wire.reproduction_messages import (
+    Compared as Compared,
+    JobReply as JobReply,
+    JobRequest as JobRequest,
+    ReproduceRequest as ReproduceRequest,
+    Reproduction as Reproduction,
+    ReproductionRequest as ReproductionRequest,
+    Run as Run,
 )
 from copernicus.wire.server_messages import (
     ReadSettingsReply as ReadSettingsReply,
-)
-from copernicus.wire.server_messages import (
     ReadSettingsRequest as ReadSettingsRequest,
-)
-from copernicus.wire.server_messages import (
     StopServerRequest as StopServerRequest,
 )
 from copernicus.wire.session_messages import (
     AuthorityReply as AuthorityReply,
-)
-from copernicus.wire.session_messages import (
     AuthorityRequest as AuthorityRequest,
-)
-from copernicus.wire.session_messages import (
     LoginReply as LoginReply,
-)
-from copernicus.wire.session_messages import (
     LoginRequest as LoginRequest,
-)
-from copernicus.wire.session_messages import (
     LogoutRequest as LogoutRequest,
-)
-from copernicus.wire.session_messages import (
     ServerInfoReply as ServerInfoReply,
-)
-from copernicus.wire.session_messages import (
     ServerInfoRequest as ServerInfoRequest,
 )
-from copernicus.wire.stream_messages import FetchPartialReply as FetchPartialReply
-from copernicus.wire.stream_messages import FetchPartialRequest as FetchPartialRequest
-from copernicus.wire.stream_messages import FileBrought as FileBrought
-from copernicus.wire.stream_messages import FileWanted as FileWanted
 from copernicus.wire.stream_messages import (
+    FetchPartialReply as FetchPartialReply,
+    FetchPartialRequest as FetchPartialRequest,
+    FileBrought as FileBrought,
+    FileWanted as FileWanted,
     FollowReply as FollowReply,
-)
-from copernicus.wire.stream_messages import (
     FollowRequest as FollowRequest,
-)
-from copernicus.wire.stream_messages import (
     Piece as Piece,
-)
-from copernicus.wire.stream_messages import (
     StreamPiece as StreamPiece,
-)
-from copernicus.wire.stream_messages import (
     StreamReply as StreamReply,
-)
-from copernicus.wire.stream_messages import (
     StreamRequest as StreamRequest,
-)
-from copernicus.wire.stream_messages import (
     Wanted as Wanted,
 )
 from copernicus.wire.worker_messages import (
     AnnounceReply as AnnounceReply,
-)
-from copernicus.wire.worker_messages import (
     AnnounceRequest as AnnounceRequest,
-)
-from copernicus.wire.worker_messages import (
     Beat as Beat,
-)
-from copernicus.wire.worker_messages import (
     ExchangeReply as ExchangeReply,
-)
-from copernicus.wire.worker_messages import (
     ExchangeRequest as ExchangeRequest,
-)
-from copernicus.wire.worker_messages import (
     FarewellRequest as FarewellRequest,
-)
-from copernicus.wire.worker_messages import (
     HeartbeatReply as HeartbeatReply,
-)
-from copernicus.wire.worker_messages import (
     HeartbeatRequest as HeartbeatRequest,
-)
-from copernicus.wire.worker_messages import (
     InlineBlob as InlineBlob,
-)
-from copernicus.wire.worker_messages import (
     Verdict as Verdict,
 )
 from copernicus.wire.workflow_messages import (
     ExportWorkflowReply as ExportWorkflowReply,
-)
-from copernicus.wire.workflow_messages import (
     ExportWorkflowRequest as ExportWorkflowRequest,
-)
-from copernicus.wire.workflow_messages import (
     UploadWorkflowReply as UploadWorkflowReply,
-)
-from copernicus.wire.workflow_messages import (
     UploadWorkflowRequest as UploadWorkflowRequest,
 )
 

@@ -104,16 +104,23 @@ GROUPS: dict[str, tuple[Row, ...]] = {
             ("export", "Write the network as a workflow file."),
         ),
     ),
-    "Jobs": _rows(
-        "jobs",
-        ("queue", "List the jobs that wait for a worker."),
-        ("running", "List the jobs that workers have."),
-        ("jobs", "List all jobs of a project, ended ones too."),
-        ("heartbeats", "List the workers with their jobs, and when each was last heard of."),
-        ("workers", "List the workers."),
-        ("stop", "Stop a job; its checkpoint stays."),
-        ("rerun", "Give a job a fresh start, from its last checkpoint."),
-        ("command-failed", "Count the attempt at a job as lost."),
+    "Jobs": (
+        *_rows(
+            "jobs",
+            ("queue", "List the jobs that wait for a worker."),
+            ("running", "List the jobs that workers have."),
+            ("jobs", "List all jobs of a project, ended ones too."),
+            ("heartbeats", "List the workers with their jobs, and when each was last heard of."),
+            ("workers", "List the workers."),
+            ("stop", "Stop a job; its checkpoint stays."),
+            ("rerun", "Give a job a fresh start, from its last checkpoint."),
+            ("command-failed", "Count the attempt at a job as lost."),
+        ),
+        *_rows(
+            "reproducing",
+            ("reproduce", "Run something again, and compare what comes out."),
+            ("fetch", "Write down all that is needed to run a job anywhere."),
+        ),
     ),
     "Modules": _rows(
         "modules",

@@ -7,16 +7,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from copernicus.client.output.table import paint as paint
-from copernicus.client.output.table import table as table
+from copernicus.client.output.table import paint as paint, table as table
 from copernicus.errors import WrongType
 from copernicus.model.types import decode, parse_type
 from copernicus.model.values import FileRef, Value
-from copernicus.terminal import clean as clean
-from copernicus.terminal import columns as columns
-from copernicus.terminal import shown as shown
-from copernicus.terminal import width
-from copernicus.terminal import wrapped as wrapped
+from copernicus.terminal import clean as clean, columns as columns, shown as shown, width, wrapped as wrapped
 
 ABSENT, HOLE = "absent", "-"
 LINE_WIDTH = 100

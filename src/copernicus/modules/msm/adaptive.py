@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from copernicus.modules.msm.models import Region, Reported, build_msm, module
-from copernicus.modules.msm.models import report as make_report
+from copernicus.modules.msm.models import Region, Reported, build_msm, module, report as make_report
 from copernicus.modules.msm.results import Generation, Macrostate, Measured, Model, Population, Seed
 from copernicus.modules.openmm.functions import FORCEFIELD, Feature, Simulated, segment
 from copernicus.plugin.functions import Call, Child, File

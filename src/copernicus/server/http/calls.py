@@ -14,6 +14,7 @@ from copernicus.server.dispatch.steering import Steering
 from copernicus.server.http.files import Files
 from copernicus.server.projects.archives.service import Archives
 from copernicus.server.projects.keeping import Keeping
+from copernicus.server.projects.reproducing import Reproductions
 from copernicus.server.projects.service import Projects
 from copernicus.server.storage.abc import AccessStore, BookStore
 from copernicus.wire import messages as m
@@ -63,6 +64,7 @@ class Rooms:
     projects: Projects
     archives: Archives
     keeping: Keeping
+    reproductions: Reproductions
     dispatch: Dispatch
     steering: Steering
     files: Files

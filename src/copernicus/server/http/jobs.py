@@ -41,6 +41,15 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     async def command_failed(call: Call, request: m.CommandFailedRequest) -> m.Done:
         return await rooms.steering.command_failed(request, call.who)
 
+    async def job(call: Call, request: m.JobRequest) -> m.JobReply:
+        return rooms.reproductions.job(request)
+
+    async def reproduce(call: Call, request: m.ReproduceRequest) -> m.Reproduction:
+        return await rooms.reproductions.begin(request, call.identity.key)
+
+    async def reproduction(call: Call, request: m.ReproductionRequest) -> m.Reproduction:
+        return await rooms.reproductions.look(request)
+
     return {
         "jobs/queue": queue,
         "jobs/running": running,
@@ -48,4 +57,7 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         "job/stop": stop,
         "job/rerun": rerun,
         "job/command-failed": command_failed,
+        "project/job": job,
+        "project/reproduce": reproduce,
+        "project/reproduction": reproduction,
     }

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from copernicus.dataflow import facts as f
-from copernicus.dataflow import tree
+from copernicus.dataflow import facts as f, tree
 from copernicus.dataflow.network import Place
 from copernicus.dataflow.paths import Member
 from copernicus.server.projects.past import Result

@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from copernicus.blobs.folder import BlobFolder
 from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.network import Network
@@ -275,6 +277,11 @@ class Projects:
     ) -> str:  # fmt: skip
         project = self._by_id.get(job.project)
         if project is None:
+            return ""
+        if job.reproduces:
+            # What it brought is kept with the job, to be compared; for the project nothing has happened.
+            if outputs is not None:
+                self._jobs.put(unit, replace(job, outputs=outputs))
             return ""
         last = job.attempts[-1] if job.attempts else AttemptRow(job.attempt, job.worker)
         event = engine.JobEnded(

@@ -15,10 +15,12 @@ import msgspec
 
 from copernicus.errors import CopernicusError
 from copernicus.model.jobs import Execution, JobDescription, JobState, StagedFile, StopReason
-from copernicus.server.storage.access import AccessStore as AccessStore
-from copernicus.server.storage.access import BundleRow as BundleRow
-from copernicus.server.storage.access import SessionRow as SessionRow
-from copernicus.server.storage.access import UserRow as UserRow
+from copernicus.server.storage.access import (
+    AccessStore as AccessStore,
+    BundleRow as BundleRow,
+    SessionRow as SessionRow,
+    UserRow as UserRow,
+)
 
 
 class ProjectRow(msgspec.Struct, frozen=True):
@@ -68,7 +70,9 @@ class JobRecord(msgspec.Struct, frozen=True):
     `bundle` is the serial of the bundle with which the worker came. `is_superseded`: nobody wants it any more, but a
     worker still has it. `extends` is the job whose checkpoint it began with (0: none); `waits_for` such a job that a worker
     still has. `stop` says why the attempt under way is to end, `stopped_by` who wanted that, where it was a person.
-    `checkpointed_at` is when a checkpoint last came from a running attempt. A restart gives every lease its whole time again.
+    `checkpointed_at` is when a checkpoint last came from a running attempt. `reproduces` is the job
+    that this one runs again, to compare (0: none); what it brought is `outputs`. A restart gives every lease its whole time
+    again.
     """
 
     id: int
@@ -96,6 +100,8 @@ class JobRecord(msgspec.Struct, frozen=True):
     stopped_by: str = ""
     provisional: Provisional | None = None
     checkpointed_at: float | None = None
+    reproduces: int = 0
+    outputs: dict[str, Any] | None = None
 
     @property
     def why_blocked(self) -> str:

@@ -101,7 +101,9 @@ class Saving:
 
     async def _job_lines(self) -> AsyncIterator[list[bytes]]:
         ended = (self._jobs.record(number) for number in self._snapshot.jobs)
-        records: Iterator[JobRecord] = chain(self._snapshot.open_jobs, (job for job in ended if job is not None))
+        records: Iterator[JobRecord] = chain(
+            self._snapshot.open_jobs, (job for job in ended if job is not None and not job.reproduces)
+        )  # fmt: skip
         while batch := list(islice(records, BATCH)):
             yield [msgspec.json.encode(job) for job in batch]
             await asyncio.sleep(0)

@@ -92,7 +92,7 @@ class Archives:
             job = self._jobs.get(number)
             if job is None:
                 ended.append(number)
-            else:
+            elif not job.reproduces:
                 opened.append(job)
         origin = f"{who}@{self._hostname}"
         header = Header(
