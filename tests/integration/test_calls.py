@@ -6,19 +6,30 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
 from copernicus.dataflow import engine, transaction
-from copernicus.dataflow.calls import CommandAnswer, CommandCall, ControllerAnswer, Forgotten, PureAnswer, PureCall
+from copernicus.dataflow.calls import (
+    CommandAnswer,
+    CommandCall,
+    ControllerAnswer,
+    ControllerCall,
+    Forgotten,
+    PureAnswer,
+    PureCall,
+)
 from copernicus.dataflow.edits import find_place
 from copernicus.dataflow.network import Network
 from copernicus.dataflow.paths import parse_path
 from copernicus.dataflow.views import read
 from copernicus.model import edits as e
+from copernicus.server.projects import pool as pool_module
 from copernicus.server.projects.pool import Pool
+from copernicus.server.projects.reasons import Reasons
 
 FAMILY = """
 from __future__ import annotations
@@ -263,3 +274,57 @@ def test_a_process_that_made_room_asks_for_everything(folder: Path) -> None:
     told, whole = play(folder, steady, memory_bytes=100), play(folder, steady, is_whole=True)
     assert told.shown() == whole.shown()
     assert not any(told.bases)
+
+
+def test_instances_of_two_projects_with_one_number_are_two(folder: Path) -> None:
+    async def run() -> None:
+        pool = Pool(1, folder / "blobs", str(folder / "modules"))
+        await pool.start()
+        try:
+            seen: dict[str, int] = {}
+            for turn, project in enumerate(["one", "two", "one", "one", "two"], start=1):
+                base = seen.get(project, 0)
+                call = ControllerCall(
+                    1,
+                    "family::gather",
+                    turn,
+                    1,
+                    {} if base else {"n": len(project)},
+                    [],
+                    {},
+                    {},
+                    [],
+                    base=base,
+                    project=project,
+                )
+                answer = await pool.call(call)
+                assert isinstance(answer, ControllerAnswer)
+                assert answer.state["calls"] == (["one", "two", "one", "one", "two"][:turn]).count(project)
+                seen[project] = turn
+            call = msgspec.structs.replace(call, base=4, seen=9)
+            assert await pool.call(call) == Forgotten(), "that is what the other one has"
+            assert await pool.call(msgspec.structs.replace(call, base=5, reading="later")) == Forgotten()
+        finally:
+            await pool.stop()
+
+    asyncio.run(run())
+
+
+def test_a_call_that_takes_long_is_told_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pool_module, "SLOW_CALL_S", 0.0)
+    play(folder, slow)
+    assert "a call of family::gather took" in caplog.text
+
+
+async def slow(c: Campaign) -> None:
+    assert c.pool.slow_call_s("p", 1) == 0
+    await c.begin(1)
+    assert c.pool.slow_call_s("p", 1) > 0
+    assert c.pool.slow_call_s("q", 1) == 0
+    project = SimpleNamespace(
+        row=SimpleNamespace(id="p"), network=c.network, slow_call_s=lambda id: c.pool.slow_call_s("p", id)
+    )
+    lines = Reasons(project, SimpleNamespace(find=lambda *_: None)).why("g")  # type: ignore[arg-type]
+    assert any("its last call took" in line for line in lines)

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit import test_adaptive
 
+from copernicus.dataflow.calls import ControllerCall
 from copernicus.modules.msm.adaptive import Adaptive
 from copernicus.plugin.functions import Call, Job, Module, json_of
+from copernicus.plugin.memory import Memory
 from copernicus.testing import RULES, ContractBroken, FakeInstance, check_controller, contract as c
 
 kit = Module("kit")
@@ -159,6 +162,62 @@ def test_each_fault_breaks_its_rule(body: Body, rule: str, words: str, monkeypat
     assert words in str(broken.value)
     assert f"tried breaks a rule: {rule}" in str(broken.value)
     assert "test_controller_contract.py:" in str(broken.value)
+
+
+Hear = Callable[[Memory, ControllerCall], None]
+
+
+def without_the_first_child(hear: Hear) -> Hear:
+    return lambda memory, call: hear(memory, replace(call, children=call.children[1:]))
+
+
+def without_inputs(hear: Hear) -> Hear:
+    return lambda memory, call: hear(memory, replace(call, inputs={}))
+
+
+def without_removals(hear: Hear) -> Hear:
+    return lambda memory, call: hear(memory, replace(call, removed=[]))
+
+
+def tidy(call: Call[Mean, Progress], n: int) -> None:
+    """Removes what is too many, and shows what it sees."""
+    honest(call, n)
+    for name, child in call.children(draw).items():
+        if int(name[5:]) >= n:
+            child.remove()
+    call.note(f"{len(call.children(draw))} children, n is {n}")
+
+
+@pytest.mark.parametrize("loss", [without_the_first_child, without_inputs, without_removals])
+def test_a_difference_that_lacks_something_is_noticed(loss: Callable[[Hear], Hear], monkeypatch: pytest.MonkeyPatch) -> None:
+    def live() -> None:
+        """As `check_controller` does, with an input that changes meanwhile, and changes back."""
+        contract = c._Contract(controller(tidy), end, {}, None)
+        contract._rule = c.DIFFERENCE
+        instance = contract._finished()
+        for n in (2, 4, 4):
+            instance.set(n=n)
+            instance = contract._go_on(instance)
+
+    live()
+    monkeypatch.setattr(Memory, "hear", loss(Memory.hear))
+    with pytest.raises(ContractBroken, match=c.DIFFERENCE):
+        live()
+
+
+def test_a_thousand_children_in_one_batch_or_one_by_one_lead_to_the_same_end() -> None:
+    module = Module("many")
+
+    @module.controller
+    def many(call: Call[Mean, Progress], *, n: int) -> None:
+        if not call.state.calls:
+            start(call, n)
+        call.state.calls = 1
+        call.out.values += [child.out.value for child in call.ended(draw) if child.runs == 1]
+        if len(call.out.values) == n:
+            call.out.mean = sum(sorted(call.out.values)) / n
+
+    check_controller(lambda: FakeInstance(many, modules=[kit], n=1000), end, judged_by=lambda out: out.mean, rules=[c.ORDER])
 
 
 def judged(out: Adaptive) -> Any:

@@ -37,7 +37,7 @@ def apply_answer(tx: Transaction, instance: Instance, answer: ControllerAnswer) 
     _refuse_too_many(said_changes(answer))
     before = len(tx.facts)
     _write_values(tx, instance, answer)
-    _refuse_too_many(len(tx.facts) - before)
+    _refuse_too_many(sum(_leaves(fact.value) if isinstance(fact, f.Wrote) else 1 for fact in tx.facts[before:]))
     network = tx.network
     for name in answer.removes:
         remove_instance(tx, _own_child(network, instance, name))
@@ -66,6 +66,12 @@ def said_changes(answer: ControllerAnswer) -> int:
     inside = sum(len(child.inputs) + len(child.connections) for child in children)
     lists: tuple[Any, ...] = (answer.outputs, answer.state, answer.lengths, answer.holds, answer.resumes, answer.removes)
     return sum(map(len, lists)) + len(children) + inside
+
+
+def _leaves(value: Any) -> int:
+    if isinstance(value, list):
+        return sum(map(_leaves, value))
+    return sum(map(_leaves, value.values())) if isinstance(value, dict) and "blob" not in value else 1
 
 
 def _refuse_too_many(changes: int) -> None:

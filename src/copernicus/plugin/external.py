@@ -202,6 +202,7 @@ def write_call(call: ControllerCall) -> bytes:
     for name in ("type", "project", "reading"):
         data.pop(name, None)
     data.setdefault("spent_core_s", 0.0)
+    data["key"] = f"{call.project}/{call.instance}"
     if not call.base:
         return msgspec.json.encode({"call": "full", **_with_paths(data)}) + b"\n"
     for name in ("outputs", "state"):  # it knows what it answered
@@ -259,7 +260,6 @@ def _checked(
 ) -> dict[str, Any]:
     kinds = {field.name: field.kind for field in fields}
     changes: dict[str, Any] = {}
-    added: dict[str, int] = {}
     for key, value in given.items():
         try:
             members = _members(schema, kinds, side, key, given)
@@ -273,8 +273,7 @@ def _checked(
             lengths.update((f"{side}.{name}", length) for name, length in shorter.items())
             continue
         if members[1] == APPEND:
-            members = (field, len(before.get(field) or ()) + added.get(field, 0))
-            added[field] = added.get(field, 0) + 1
+            members = (field, len(before.get(field) or ()))
         if not is_same(value, read(before, members)):
             changes[show_path("", "", members).removeprefix(".")] = value
     return changes
