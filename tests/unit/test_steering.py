@@ -45,6 +45,7 @@ async def test_a_stopped_job_ends_as_failed_when_its_worker_has_heard_and_keeps_
     (job,) = await rig.want("a")
     (leased,) = await rig.lease()
     assert await stop(rig, job) == f"Job {job} is asked to stop; its worker hears of it within 40 s."
+    assert [row.why for row in rig.dispatch.jobs.rows()] == ["asked to stop by ada"]
     rig.restart()
     assert (await rig.beat("w", leased)).why == {job: "stopped"}
     await give_back(rig, leased)

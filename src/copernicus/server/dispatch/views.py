@@ -112,7 +112,7 @@ class JobViews(Jobs):
         seen_at = None if lease is None or worker is None else lease.beat_at or worker.seen_at
         why = job.why_blocked
         if is_leased:
-            why = "nobody wants it any more" if job.is_superseded else (lease.progress if lease is not None else "")
+            why = _why_stopping(job) or (lease.progress if lease is not None else "")
         return JobRow(
             job=job.id,
             project=project,
@@ -143,6 +143,15 @@ class JobViews(Jobs):
         if job.checkpointed_at is not None:
             lines.append(f"Its last checkpoint came {max(0.0, self._clock() - job.checkpointed_at):.0f} s ago.")
         return lines + _failures(job)
+
+
+def _why_stopping(job: JobRecord) -> str:
+    """Why the attempt under way is to end, "" when it is not."""
+    if job.is_superseded:
+        return "nobody wants it any more"
+    if job.stopped_by:
+        return f"asked to stop by {job.stopped_by}"
+    return f"asked to stop: {job.why or job.stop}" if job.stop else ""
 
 
 def unknown_job(number: int) -> UnknownPath:
