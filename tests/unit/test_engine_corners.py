@@ -17,6 +17,17 @@ def drive() -> Drive:
     return Drive()
 
 
+# --- the log ---
+
+
+def test_what_is_written_later_in_a_transaction_does_not_change_what_the_log_says_before(drive: Drive) -> None:
+    drive.make("total", "t")
+    assert drive.edit(e.SetValue("t:in.x", []), e.SetValue("t:in.x[1]", 13), e.SetValue("t:in.x[0]", 1))
+    drive.crash()
+    drive.answer_all()
+    assert drive.get("t:out.z") == 14
+
+
 # --- crashes ---
 
 

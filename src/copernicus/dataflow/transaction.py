@@ -145,7 +145,11 @@ class Transaction:
 
     def do(self, fact: f.Fact) -> None:
         """Store a fact, as part of this transaction."""
-        self.network.do(fact, self.seq, self.now)
+        stored = fact
+        if isinstance(fact, f.Wrote) and isinstance(fact.value, list | dict):
+            # What the network holds changes with later writes of the same transaction; what the log says must not.
+            stored = msgspec.structs.replace(fact, value=tree.copied(fact.value))
+        self.network.do(stored, self.seq, self.now)
         self.facts.append(fact)
 
     def mark(self) -> tuple[int, int, int, int]:

@@ -168,6 +168,15 @@ def conform(kind: Type, value: Any) -> Any:
     return float(value) if kind.kind == "float" and type(value) is int else value
 
 
+def copied(value: Any) -> Any:
+    """Return a value of which nothing changes when the other one does."""
+    if isinstance(value, list):
+        return [copied(item) for item in value]
+    if isinstance(value, dict):
+        return {name: copied(item) for name, item in value.items()}
+    return value
+
+
 def is_same(old: Any, new: Any) -> bool:
     """Whether two values are equal to the last bit: -0.0 is another number than 0.0, and 1 than 1.0."""
     if type(old) is not type(new) or old != new:

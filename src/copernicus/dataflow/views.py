@@ -90,7 +90,7 @@ def read(network: Network, place: Place) -> Any:
     if (place.side, place.path) not in instance.parts:
         return own
     # A composite of which parts are connected: put together, parts that are absent left out.
-    holder: dict[str, Any] = {"": _copy(own)}
+    holder: dict[str, Any] = {"": tree.copied(own)}
     for part in linked_parts(instance, place):
         tree.write(holder, ("", *part.path[len(place.path) :]), read(network, part))
     return holder.get("")
@@ -103,14 +103,6 @@ def linked_parts(instance: Instance, place: Place) -> list[Place]:
     depth = len(place.path)
     paths = [path for path in instance.links[place.side] if len(path) > depth and path[:depth] == place.path]
     return [Place(place.instance, place.side, path) for path in paths]
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_copy(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _copy(item) for name, item in value.items()}
-    return value
 
 
 def version_of(network: Network, place: Place, known: dict[Place, int]) -> int:
