@@ -173,14 +173,21 @@ class Project(Editor):
         return told[0] if told else ""
 
     def apply(
-        self, edits: Sequence[e.Edit], *, is_check: bool = False, request_id: str = "", stamps: Sequence[int] = ()
+        self,
+        edits: Sequence[e.Edit],
+        *,
+        is_check: bool = False,
+        request_id: str = "",
+        stamps: Sequence[int] = (),
+        wait_s: float = 0.0,
     ) -> m.ApplyReply:
         """Apply edits as one transaction, all or none; with `is_check` only find out whether they would be refused.
 
         `stamps` holds for each edit the project's sequence number when it was decided on: raises `Conflict` when somebody
-        else wrote the same place since.
+        else wrote the same place since. The answer waits up to `wait_s` (at most 1 s) to tell which results were there
+        already (`reused`).
         """
-        request = m.ApplyRequest(self.name, list(edits), request_id or new_request_id(), is_check, list(stamps))
+        request = m.ApplyRequest(self.name, list(edits), request_id or new_request_id(), is_check, list(stamps), wait_s)
         return self.client.caller.call(request)
 
     def preview(self, edits: Sequence[e.Edit]) -> m.PreviewReply:
@@ -279,7 +286,11 @@ class Project(Editor):
 
     def why(self, target: str | int) -> Sequence[str]:
         """Return why an instance or a job is in its state, most important first."""
-        return self.client.caller.call(m.WhyRequest(self.name, str(target))).lines
+        return self.why_reply(target).lines
+
+    def why_reply(self, target: str | int) -> m.WhyReply:
+        """Return why an instance, a job or a place is as it is; of a place also the versions that make it up."""
+        return self.client.caller.call(m.WhyRequest(self.name, str(target)))
 
     def follow(self, target: str | int, when_away: Callable[[str], None] | None = None) -> Iterator[m.FollowReply]:
         """Yield what comes out of a job while it runs (see `client.following`), over all its attempts, to its end.
@@ -314,9 +325,13 @@ class Project(Editor):
         """Declare the attempt at a job that is under way lost: the job is queued again."""
         return self.client.caller.call(m.CommandFailedRequest(self.name, job, new_request_id())).note
 
-    def log(self, target: str | int = "") -> Sequence[m.LogEntry]:
-        """Return what happened to the project, an instance or a job, oldest first."""
-        return self.client.caller.call(m.LogRequest(self.name, str(target))).entries
+    def log(self, target: str | int = "", limit: int = 0) -> Sequence[m.LogEntry]:
+        """Return what happened to the project, an instance or a job, oldest first: the newest `limit` things (0: 1,000)."""
+        return self.log_page(target, limit).entries
+
+    def log_page(self, target: str | int = "", limit: int = 0, before: int = 0) -> m.LogReply:
+        """Return a part of the log: of what happened before a transaction (0: at all) the newest `limit` things."""
+        return self.client.caller.call(m.LogRequest(self.name, str(target), limit, before))
 
     def history(self, path: Where, limit: int | None = None) -> Iterator[m.Version]:
         """Yield the versions of a place (or of all places of an instance or a side), the newest first, at most `limit`."""

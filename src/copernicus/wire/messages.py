@@ -138,7 +138,8 @@ class ApplyRequest(Message, frozen=True):
 
     With `is_check` nothing is changed: the answer says what would be refused. The same `request_id` again gives the
     same answer and one effect. `stamps` holds for each edit the project's sequence number when it was put on the list:
-    what somebody else wrote since is a conflict (empty: nobody asks).
+    what somebody else wrote since is a conflict (empty: nobody asks). The answer waits up to `wait_s` (at most 1 s) for
+    commands to say what their jobs would be, so that it can tell which results were there already.
     """
 
     project: str
@@ -146,17 +147,20 @@ class ApplyRequest(Message, frozen=True):
     request_id: str = ""
     is_check: bool = False
     stamps: list[int] = []
+    wait_s: float = 0.0
 
 
 class ApplyReply(Message, frozen=True):
     """`seq` is the transaction's sequence number (None: nothing changed); `told` one line for each edit, "" for none.
 
-    `project_seq` is the project's sequence number now: the stamp of an edit that was checked.
+    `project_seq` is the project's sequence number now: the stamp of an edit that was checked. `reused` has a sentence for
+    each result that stands at once because it was there already, or is being worked on for another instance.
     """
 
     seq: int | None
     told: list[str]
     project_seq: int = 0
+    reused: list[str] = []
 
 
 class ListRequest(Message, frozen=True):

@@ -7,38 +7,32 @@ from typing import Any
 from copernicus.wire.message import Message
 
 
-class WhyRequest(Message, frozen=True):
-    """Why is this not running, why did it fail? `target` is a path or a job's number."""
-
-    project: str
-    target: str
-
-
-class WhyReply(Message, frozen=True):
-    """Lines for a person, most important first."""
-
-    lines: list[str]
-
-
 class LogRequest(Message, frozen=True):
-    """What happened to an instance or a job: attempts, errors, last lines of output."""
+    """What happened to an instance or a job: attempts, errors, last lines of output; without `target`, to the project.
+
+    The newest `limit` things (0: 1,000; at most 10,000), or those before transaction `before`. A transaction is not divided.
+    """
 
     project: str
     target: str = ""
+    limit: int = 0
+    before: int = 0
 
 
 class LogEntry(Message, frozen=True):
-    """One thing that happened; `text` may have several lines."""
+    """One thing that happened; `text` may have several lines. `seq`: in which transaction (0: what a worker did)."""
 
     time: float
     title: str
     text: str = ""
+    seq: int = 0
 
 
 class LogReply(Message, frozen=True):
-    """Oldest first."""
+    """Oldest first. `before` leads to older ones (0: there are none)."""
 
     entries: list[LogEntry]
+    before: int = 0
 
 
 class Origin(Message, frozen=True):
@@ -92,6 +86,20 @@ class Version(Message, frozen=True):
     cause: str = ""
     is_gone: bool = False
     is_same: bool = False
+
+
+class WhyRequest(Message, frozen=True):
+    """Why is this not running, why did it fail, where did this value come from? `target` is a path or a job's number."""
+
+    project: str
+    target: str
+
+
+class WhyReply(Message, frozen=True):
+    """Lines for a person, most important first. `origin` has the versions that make up what stands at a place."""
+
+    lines: list[str]
+    origin: list[Version] = []
 
 
 class HistoryRequest(Message, frozen=True):

@@ -90,18 +90,30 @@ def status_command(context: Context, name: str) -> None:
 @click.argument("target", metavar="PATH|JOB")
 @pass_context
 def why_command(context: Context, target: str) -> None:
-    """Say why an instance or a job does not run, why it failed, or why it is run again."""
-    found = context.project.why(target)
-    context.show(
-        found, lambda: [line for words in found for line in text.fitting(words)] or ["There is nothing to say about it."]
-    )
+    """Say why an instance or a job does not run, why it failed, or why it is run again.
+
+    Of a place (mdrun:out.xtc[0]) also where its value came from.
+    """
+    found = context.project.why_reply(target)
+
+    def lines() -> Iterator[str]:
+        for words in found.lines:
+            yield from text.fitting(words)
+        if found.origin:
+            yield text.clean(f"{target} came from:")
+            yield from past.standing(found.origin, target)
+        elif not found.lines:
+            yield "There is nothing to say about it."
+
+    context.show({"lines": found.lines, "origin": found.origin} if found.origin else found.lines, lines)
 
 
 @command("log")
 @click.argument("target", default="", metavar="[PATH|JOB]")
 @click.option("-f", "--follow", "is_followed", is_flag=True, help="Show what the job prints while it runs, until it ends.")
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), help="How many things, the newest ones (by default 1000).")
 @pass_context
-def log_command(context: Context, target: str, is_followed: bool) -> None:
+def log_command(context: Context, target: str, is_followed: bool, limit: int | None) -> None:
     """Show what happened to the project, an instance or a job: attempts, errors, last lines of output.
 
     With -f: what the running job of PATH, or JOB, prints, and the files that it lets people watch, over all its attempts.
@@ -111,8 +123,14 @@ def log_command(context: Context, target: str, is_followed: bool) -> None:
 
         show(context, target)
         return
-    entries = context.project.log(target)
-    context.show(entries, lambda: listing.log(entries))
+    reply = context.project.log_page(target, limit or 0)
+
+    def lines() -> Iterator[str]:
+        if reply.before:
+            yield "There is more before this (see --limit)."
+        yield from listing.log(reply.entries)
+
+    context.show(reply.entries, lines)
 
 
 @command("info")

@@ -8,11 +8,15 @@ from copernicus.client import memory
 from copernicus.client.api import new_request_id
 from copernicus.client.cli.context import Context, change_command, command, pass_context
 from copernicus.client.output import sentences
+from copernicus.client.output.text import clean
 from copernicus.errors import Conflict, CopernicusError, Unavailable
 from copernicus.model.edits import Edit
 
 if TYPE_CHECKING:
     from copernicus.client.staging import Staged
+
+REUSE_S = 0.25
+"""How long an answer may wait to tell which results were there already."""
 
 
 def make(context: Context, edit: Edit) -> None:
@@ -25,8 +29,8 @@ def make(context: Context, edit: Edit) -> None:
         show_preview(context, [*staged_before(context), edit])
         return
     if staging.load() is None:
-        reply = project.apply([edit])
-        context.show(reply, lambda: [sentences.done(edit, "".join(reply.told))])
+        reply = project.apply([edit], wait_s=REUSE_S)
+        context.show(reply, lambda: [sentences.done(edit, "".join(reply.told)), *map(clean, reply.reused)])
         return
     with memory.locked():
         before = staging.opened()
@@ -98,7 +102,7 @@ def commit_command(context: Context) -> None:
         staged = context.staging.name_request(new_request_id())
         try:
             stamps = staged.stamps if len(staged.stamps) == len(staged.edits) else ()
-            reply = context.project.apply(staged.edits, request_id=staged.request_id, stamps=stamps)
+            reply = context.project.apply(staged.edits, request_id=staged.request_id, stamps=stamps, wait_s=REUSE_S)
         except Unavailable:
             raise  # it may have arrived: the same commit again has one effect
         except Conflict as conflict:
@@ -112,7 +116,7 @@ def commit_command(context: Context) -> None:
         context.staging.forget()
     told = [sentences.done(edit, line) for edit, line in zip(staged.edits, reply.told, strict=False) if line]
     last = f"Committed {_edits(len(staged.edits))}." if reply.seq is not None else "Nothing changed."
-    context.show(reply, lambda: [*told, last])
+    context.show(reply, lambda: [*told, last, *map(clean, reply.reused)])
 
 
 @command("rollback")

@@ -61,10 +61,10 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         return enquiries.status(request)
 
     async def why(call: Call, request: m.WhyRequest) -> m.WhyReply:
-        return enquiries.why(request)
+        return await enquiries.why(request)
 
     async def log(call: Call, request: m.LogRequest) -> m.LogReply:
-        return enquiries.log(request)
+        return await enquiries.log(request)
 
     async def history(call: Call, request: m.HistoryRequest) -> m.HistoryReply:
         return await enquiries.history(request)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from copernicus.dataflow.declaring import LOCAL, is_local
 from copernicus.dataflow.edits import find_instance
 from copernicus.dataflow.engine import EditsRequested
@@ -25,6 +27,8 @@ from copernicus.server.projects.reasons import Reasons
 from copernicus.server.storage.abc import BookStore, JobRecord, ProjectRow, Unit
 from copernicus.wire import messages as m
 
+MOST_STANDING = 20
+
 
 class Enquiries:
     """Answers about projects and modules. `find` raises when there is no project of that name; `names` are all of them."""
@@ -37,9 +41,10 @@ class Enquiries:
         store: BookStore,
         catalog: Callable[[], Catalog],
         has_blob: Callable[[str], bool],
+        clock: Callable[[], float],
     ) -> None:
         self._find, self._names, self._jobs, self._store, self._catalog = find, names, jobs, store, catalog
-        self._has_blob = has_blob
+        self._has_blob, self._clock = has_blob, clock
 
     def _look(self, name: str) -> Looking:
         return Looking(self._find(name), self._jobs)
@@ -92,14 +97,18 @@ class Enquiries:
         """A project in numbers."""
         return self._look(request.project).status()
 
-    def why(self, request: m.WhyRequest) -> m.WhyReply:
-        """Why something is as it is."""
-        return m.WhyReply(Reasons(self._find(request.project), self._jobs).why(request.target))
+    async def why(self, request: m.WhyRequest) -> m.WhyReply:
+        """Why something is as it is; of a value also where it came from."""
+        past = Past(self._find(request.project), self._store)
+        reply = m.WhyReply(await Reasons(past, self._jobs, self._clock()).why(request.target))
+        if request.target.isdigit() or not parse_path(request.target).members:
+            return reply
+        standing = m.HistoryRequest(request.project, request.target, MOST_STANDING, is_standing=True)
+        return replace(reply, origin=(await self._history(request.project).of(standing)).versions)
 
-    def log(self, request: m.LogRequest) -> m.LogReply:
+    async def log(self, request: m.LogRequest) -> m.LogReply:
         """What happened."""
-        found = Chronicle(self._find(request.project), self._jobs, self._store)
-        return m.LogReply(found.log(request.target))
+        return await Chronicle(Past(self._find(request.project), self._store), self._jobs).log(request)
 
     def job_at(self, project: str, target: str) -> JobRecord:
         """The job that a path or a number leads to; raise `UnknownPath`, `UsageError`."""

@@ -7,7 +7,7 @@ import gc
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -51,6 +51,7 @@ class LiveProject:
         self.row, self.catalog = row, catalog
         self._store, self._jobs, self._code, self._clock = store, jobs, code, clock
         self._tasks: set[asyncio.Task[None]] = set()
+        self._describing: dict[int, asyncio.Task[None]] = {}
         self._is_closed = self._is_broken = False
         self.changes = Changes()
         self.young: deque[tuple[int, bytes]] = deque()
@@ -144,7 +145,22 @@ class LiveProject:
     def _launch(self, network: Network, effect: transaction.Effect) -> None:
         if self._is_closed or network is not self.network:
             return
-        self._keep(asyncio.get_running_loop().create_task(self._ask(network, effect)))
+        task = asyncio.get_running_loop().create_task(self._ask(network, effect))
+        self._keep(task)
+        if isinstance(effect, transaction.DescribeJob):
+            self._describing[effect.id] = task
+            task.add_done_callback(lambda done: self._described(effect.id, done))
+
+    def _described(self, id: int, task: asyncio.Task[None]) -> None:
+        if self._describing.get(id) is task:
+            del self._describing[id]
+
+    async def until_described(self, ids: Collection[int], limit_s: float) -> None:
+        """Return when these commands have said what their jobs would be, and that is durable; or after `limit_s` seconds."""
+        tasks = [self._describing[id] for id in ids if id in self._describing]
+        if tasks:
+            await asyncio.wait(tasks, timeout=limit_s)
+            await self._store.submit(Unit())
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

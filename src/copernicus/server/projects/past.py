@@ -39,16 +39,26 @@ class Past:
         return self.project.network
 
     async def records(
-        self, after: int, ids: Callable[[], Collection[int] | None], *, with_connections: bool = False
+        self,
+        after: int,
+        ids: Callable[[], Collection[int | str] | None],
+        *,
+        before: int = 0,
+        with_connections: bool = False,
     ) -> AsyncIterator[Record]:
-        """The records above `after`, the newest first, as they stand when it begins; at least those that name an instance.
+        """The records above `after` (and below `before`, if that is not 0), the newest first, as they stand when it begins.
 
-        `ids` says which instances are asked for (None: every record is wanted); it may change on the way. All connections
+        `ids` says about which instances (numbers) and keys (texts) all facts are wanted, None: about all; records in which
+        there are none may be left out. What it says may change on the way. All connections
         that were made are told `with_connections`. Between two pages others have their turn, so that the network may be
         further afterwards.
         """
         page = list(reversed(self.project.young))  # what leaves this list later is on disk by then, and above `before`
-        before = page[-1][0] if page else self.network.seq + 1
+        if before and (not page or before <= page[-1][0]):
+            page = []
+        else:
+            page = [(seq, data) for seq, data in page if not before or seq < before]
+            before = page[-1][0] if page else before or self.network.seq + 1
         known, pattern = ids(), None
         pattern = mentioning(known)
         while True:
@@ -113,9 +123,10 @@ def _filed(record: Record, key: str) -> Result | None:
     return next((Result(record.seq, record.time, fact) for fact in facts), None)
 
 
-def mentioning(ids: Collection[int] | None) -> re.Pattern[bytes] | None:
-    """What to look for in the bytes of a record that may hold a fact about one of these instances; None: in all."""
+def mentioning(ids: Collection[int | str] | None) -> re.Pattern[bytes] | None:
+    """What to look for in the bytes of a record that may hold a fact about one of these instances or keys; None: in all."""
     if ids is None or len(ids) > MOST_NAMED:
         return None
-    # A fact is an array that begins with its tag, and those about one instance go on with its id.
-    return re.compile(rb'\["[a-z]+",(?:%s)[,\]]' % "|".join(map(str, sorted(ids))).encode())
+    # A fact is an array that begins with its tag, and those about one instance, or key, go on with it.
+    names = [str(id) if isinstance(id, int) else f'"{re.escape(id)}"' for id in ids]
+    return re.compile(rb'\["[a-z]+",(?:%s)[,\]]' % "|".join(sorted(names)).encode())

@@ -24,6 +24,7 @@ from copernicus.server.projects.live import LiveProject, all_that_is_read_stays
 from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs, ModuleCode
 from copernicus.server.projects.previewing import preview
+from copernicus.server.projects.reuse import reused
 from copernicus.server.projects.upgrades import conversions
 from copernicus.server.projects.workflows.declarations import at
 from copernicus.server.projects.workflows.export import export
@@ -57,7 +58,7 @@ class Projects:
         self._catalog = transaction.Catalog([])
         self._live: dict[str, LiveProject] = {}
         self._by_id: dict[str, LiveProject] = {}
-        self.enquiries = Enquiries(self._find, lambda: sorted(self._live), jobs, store, lambda: self._catalog, blobs.has)
+        self.enquiries = Enquiries(self._find, lambda: sorted(self._live), jobs, store, lambda: self._catalog, blobs.has, clock)
 
     # --- life ----------------------------------------------------------------------------------------------------
 
@@ -189,6 +190,8 @@ class Projects:
         if not request.is_check:
             self._remember(unit, request.request_id, who, reply)
             await self._store.submit(unit)
+            if request.wait_s > 0 and outcome.seq is not None:
+                reply = replace(reply, reused=await reused(Past(project, self._store), outcome, request.wait_s, self._clock()))
         return reply
 
     async def preview(self, request: m.PreviewRequest, who: str) -> m.PreviewReply:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.status import is_pending, is_retired, own_error, why_held
-from copernicus.dataflow.views import NOWHERE, inputs_of, source_of
+from copernicus.dataflow.views import NOWHERE, inputs_of, read, source_of
 from copernicus.server.projects.ports import Jobs
 from copernicus.server.storage.abc import JobRecord
 from copernicus.wire.messages import InstanceRow
@@ -95,6 +95,16 @@ class States:
                 if state == "waiting":
                     return f"{self._network.path_of(one.id)}: {why}"
         return ""
+
+    def absent_inputs(self, instance: Instance, most: int) -> list[str]:
+        """All required inputs that are absent, the first `most` of them, with where each is to come from."""
+        network, found = self._network, []
+        for field in instance.function.inputs:
+            place = Place(instance.id, "in", (field.name,))
+            if field.is_required and field.default is None and read(network, place) is None:
+                source = self._origin(place)
+                found.append(f"in.{field.name} is absent" + (f" ({source})" if source else ""))
+        return found[:most]
 
     def absent_input(self, instance: Instance) -> str:
         """Return which required input is absent, and where it is to come from ("": all are there)."""

@@ -37,7 +37,12 @@ def shorten(text: str) -> str:
 
 def ago(seconds: float) -> str:
     """How long ago something was, roughly: no clock of the reader's is asked."""
+    return f"{span(seconds)} ago"
+
+
+def span(seconds: float) -> str:
+    """A time span in its largest unit."""
     for size_s, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size_s:
-            return f"{int(seconds // size_s)} {unit} ago"
-    return f"{max(0, int(seconds))} s ago"
+            return f"{int(seconds // size_s)} {unit}"
+    return f"{max(0, int(seconds))} s"
