@@ -108,6 +108,7 @@ def control(call: ControllerCall) -> ControllerAnswer:
         starts = [ChildStart("wide", "m::works", {"x": list(range(n)), "y": [x]})]
         starts.append(ChildStart("deep", "m::steer", {"n": min(n, 1)}, {"x": "self:in.x"}))
         starts.append(ChildStart("sum", "m::total", {}, {"x": "wide:out.z"}))
+        starts.append(ChildStart("late", "m::work", {}, {"x": "self:in.x"}))
     else:
         starts = [ChildStart(f"job_{i}", "m::two" if i % 2 else "m::work", {"x": x + i}) for i in range(n)]
     wanted = [start.name for start in starts]

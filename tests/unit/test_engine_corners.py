@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.comparison import state
+from tests.unit.comparison import derived
 from tests.unit.drive import Drive
 from tests.unit.functions import UNLUCKY
 
 from copernicus.dataflow import engine, settling, transaction
 from copernicus.dataflow.calls import ChildStart, ControllerAnswer
+from copernicus.dataflow.edits import find_instance
+from copernicus.dataflow.facts import Wrote, decode_record
 from copernicus.model import edits as e
 
 
@@ -90,7 +92,7 @@ def test_an_answer_that_cannot_be_applied_stops_no_jobs(drive: Drive) -> None:
 def test_a_fault_in_the_middle_of_a_step_leaves_nothing_behind(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
     drive.make("twos", "t", x=[1, 2])
     drive.answer_all()
-    before = state(drive.network, with_derived=True)
+    before = derived(drive.network)
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError
@@ -99,7 +101,8 @@ def test_a_fault_in_the_middle_of_a_step_leaves_nothing_behind(drive: Drive, mon
         patch.setattr(settling, "_mark_remade", fail)
         with pytest.raises(ZeroDivisionError):
             engine.step(drive.network, drive.catalog, engine.EditsRequested([e.SetValue("t:in.x", [5])], "ada"), 0.0)
-    assert state(drive.network, with_derived=True) == before
+    assert derived(drive.network) == before
+    drive.compare_with_log()
 
 
 def test_module_code_is_sent_what_stood_when_it_was_asked(drive: Drive) -> None:
@@ -117,7 +120,65 @@ def test_module_code_is_sent_what_stood_when_it_was_asked(drive: Drive) -> None:
     assert drive.get("t:out.z") == 1
 
 
+def test_facts_say_what_was_written_not_what_became_of_it(drive: Drive) -> None:
+    drive.make("total", "t")
+    drive.edit(e.SetValue("t:in.x", [2]), e.SetValue("t:in.x", [3, 2]))
+    written = [one.value for one in decode_record(drive.log[-1]).facts if isinstance(one, Wrote) and one.path == ("x",)]
+    assert written == [[2]]
+
+
+def test_who_reads_an_element_that_is_gone_waits_after_a_crash_as_well(drive: Drive) -> None:
+    drive.make("total", "t", x=[1, 2, 3])
+    drive.make("even", "last")
+    drive.edit(e.Connect("t:in.x[2]", "last:in.x"))
+    drive.edit(e.Unset("t:in.x[2]"))
+    drive.crash()
+    assert [one.function for one in drive.todo if isinstance(one, transaction.EvaluatePure)] == ["m::total"]
+
+
+def test_an_index_that_lost_its_element_to_a_hole_knows_it_after_a_crash(drive: Drive) -> None:
+    drive.make("works", "w", x=[1, 2, 3])
+    drive.answer_all()
+    drive.edit(e.SetValue("w:in.x", [1, 2]))
+    drive.edit(e.SetValue("w:in.x[3]", 4))
+    drive.crash()
+    drive.finish()
+    assert drive.get("w:out.z") == [10, 20, None, 40]
+
+
+def test_a_connection_that_is_removed_has_passed_on_what_changed_before(drive: Drive) -> None:
+    drive.make("grid", "far", x=[[1], [2], [3]])
+    drive.make("total", "border")
+    drive.make("even", "last")
+    drive.edit(e.Connect("border:in.x[0]", "last:in.x"), e.Connect("far:works_2:in.x", "border:in.x"))
+    drive.edit(e.SetValue("far:in.x", [[1], [2]]), e.Disconnect("border:in.x"))
+    last = find_instance(drive.network, ("last",))
+    assert last.touched == drive.network.seq, "its input is absent now"
+
+
+def test_a_child_that_was_seen_at_work_comes_to_rest_with_nothing_done_and_that_is_told(drive: Drive) -> None:
+    drive.make("nest", "n", n=1, x=1)
+    drive.finish()
+    drive.set("n:in.x", 2)
+    drive.set("n:in.x", 1)
+    drive.answer_all()
+    late = find_instance(drive.network, ("n", "late"))
+    assert not late.is_busy
+    assert find_instance(drive.network, ("n",)).seen >= late.ended
+    assert drive.get("n:out.results"), "the controller counts only what is not at work"
+
+
 # --- keys ---
+
+
+def test_what_two_share_is_made_anew_once(drive: Drive) -> None:
+    drive.make("sames", "s", x=[1, 1])
+    drive.finish()
+    drive.edit(e.ForceRerun("s:same_0"))
+    drive.answer_all()
+    drive.edit(e.ForceRerun("s:same_1"))
+    drive.finish()
+    assert len(drive.jobs) == 2, "the first, and one for both"
 
 
 def test_known_results_that_follow_from_one_another_in_one_step(drive: Drive) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 from tests.unit import functions
-from tests.unit.comparison import compare, dump, observe, state
+from tests.unit.comparison import compare, derived, differ, observe
 from tests.unit.reference_history import rename, renamed
 from tests.unit.reference_model import Reference
 from tests.unit.reference_tree import get
@@ -28,7 +29,9 @@ from copernicus.model.types import Type
 class Witness:
     """Questions to module code wait in `todo`, jobs in `jobs`; a test chooses what happens next."""
 
-    def __init__(self) -> None:
+    def __init__(self, every: int = 1) -> None:
+        self.every = every
+        """After how many steps everything is compared; what the engine did in a step is compared always."""
         self.catalog = transaction.Catalog([functions.MODULE])
         self.network, self.shadow = Network(), Network()
         self.log: list[bytes] = []
@@ -40,6 +43,7 @@ class Witness:
         """The newest key for a function, an instance and inputs."""
         self.reference = Reference({schema.name: schema for schema in functions.FUNCTIONS})
         self.clock = 0
+        self.happened: Counter[str] = self.reference.happened
         self.is_sound = True
         """No comparison has failed."""
         self.told = Told()
@@ -61,10 +65,10 @@ class Witness:
         assert self.network.journal is None
         if outcome.data is not None:
             self.log.append(outcome.data)
-            engine.fold(self.shadow, outcome.data)
         follow()
         self.reference.widen()
         for effect in outcome.effects:
+            self.happened[f"effect {type(effect).__name__}"] += 1
             self._perform(effect)
         observe(self)
         for effect in outcome.effects:
@@ -72,13 +76,26 @@ class Witness:
                 # It is heard when it is answered; what it means is looked at now.
                 told = deepcopy(self.told)
                 self._check_call(told.hear(effect.call))
-        compare(self)
+        if self.clock % self.every == 0:
+            self.compare()
         self.is_sound = True
         return outcome
 
+    def compare(self) -> None:
+        """Compare everything."""
+        self.compare_with_log()
+        compare(self)
+
+    def compare_with_log(self) -> None:
+        """What is there must be what was logged, byte for byte."""
+        for data in self.log[self.shadow.seq :]:
+            engine.fold(self.shadow, data)
+        difference = differ(self.shadow, self.network)
+        assert not difference, f"what was logged is not what is there: {difference}"
+
     def edit(self, *edits: e.Edit, is_check: bool = False) -> bool:
         """Ask for edits; say whether they were accepted. Those that are refused, or only checked, leave no trace."""
-        before, asks = state(self.network, with_derived=True), len(self.todo)
+        before, asks = derived(self.network), len(self.todo)
 
         def follow() -> None:
             for edit in edits if not is_check else ():
@@ -91,7 +108,8 @@ class Witness:
         else:
             is_accepted = True
         if is_check:
-            assert state(self.network, with_derived=True) == before, "a refused transaction left something behind"
+            self.compare_with_log()
+            assert derived(self.network) == before, "a refused transaction left something behind"
             assert len(self.todo) == asks
         return is_accepted
 
@@ -128,13 +146,12 @@ class Witness:
         job, (function, inputs) = self.jobs[key], self.asked[key]
         assert job["state"] == "leased"
         assert key not in self.reference.results, "a job ran for an evaluation that has ended"
+        self.happened["a superseded job finished"] += job["is_superseded"]
         job.update(state="failed" if error else "done", is_superseded=False)
         outputs = None if error else functions.evaluate(function, inputs)
         result = ("failed", error) if error else ("done", outputs)
         self.step(engine.JobEnded(key, outputs, error, core_s=1.0), lambda: self._file(key, result))
-        before = state(self.network)
         assert self.step(engine.JobEnded(key, {"z": 666})).data is None, "a result was used twice"
-        assert state(self.network) == before
 
     def drop_job(self, key: str) -> None:
         """A superseded job stops when its worker hears of it."""
@@ -142,29 +159,31 @@ class Witness:
 
     def crash(self) -> None:
         """Lose everything but the log and the job book; go on from there."""
-        fresh = Network()
-        for data in self.log:
-            engine.fold(fresh, data)
-        assert dump(fresh) == dump(self.network), "the log is not the project"
-        self.network, self.todo = fresh, []
+        self.compare_with_log()
+        self.network, self.shadow, self.todo = self.shadow, Network(), []
         for one in self.reference.made.values():
+            self.happened["a call was lost in a crash"] += one.asked is not None and one.function.kind == "controller"
             one.asked = None
         self.step(engine.Resumed())
 
     def fork(self) -> Witness:
         """Another server that comes up with the same log and job book."""
-        other = Witness()
+        other = Witness(self.every)
         other.log, other.asked, other.keys, other.clock = list(self.log), dict(self.asked), dict(self.keys), self.clock
-        other.jobs, other.reference, other.seen_at = deepcopy((self.jobs, self.reference, self.seen_at))
+        other.jobs, other.reference, other.seen_at = deepcopy(self.jobs), self.reference.copy(), dict(self.seen_at)
         for data in other.log:
             engine.fold(other.network, data)
-            engine.fold(other.shadow, data)
         other.crash()
         return other
 
     def finish(self, steps: int = 400) -> bool:
         """Let everything run to its end; say whether it came to it (controllers may go round for ever)."""
         self.edit(e.Activate())
+        is_at_rest = self._run_to_rest(steps)
+        self.compare()
+        return is_at_rest
+
+    def _run_to_rest(self, steps: int) -> bool:
         for _ in range(steps):
             running = [key for key, job in self.jobs.items() if job["state"] in ("queued", "leased")]
             if self.todo:
@@ -184,6 +203,13 @@ class Witness:
             f"{path}:{side}.{members[0]}": self._read(path, side, members) for path, side, members in self.reference.places()
         }
 
+    def undecided(self) -> set[str]:
+        """Outputs of those whose inputs are absent: what was begun or told before they went is a matter of chance."""
+        kinds = ("command", "pure", "controller")
+        made = [path for path in self.reference.made if self.reference.is_kind(path, *kinds)]
+        waiting = [path for path in made if not self.reference.inputs(path)[1]]
+        return {f"{path}:out.{field.name}" for path in waiting for field in self.reference.made[path].function.outputs}
+
     # --- effects -----------------------------------------------------------------------------------------------------
 
     def _perform(self, effect: transaction.Effect) -> None:
@@ -199,6 +225,7 @@ class Witness:
             case transaction.RenameJob():
                 self.jobs[effect.key]["path"] = effect.path
             case transaction.BlockJob():
+                self.happened["a job had to wait"] += bool(effect.why)
                 if self.jobs[effect.key]["state"] in ("queued", "blocked"):
                     self.jobs[effect.key]["state"] = "blocked" if effect.why else "queued"
             case transaction.StopJob():
@@ -206,6 +233,7 @@ class Witness:
             case transaction.SupersedeJob():
                 job = self.jobs[effect.key]
                 if job["state"] == "leased":
+                    self.happened["a running job was superseded"] += 1
                     job["is_superseded"] = True
                 elif job["state"] in ("queued", "blocked"):
                     job["state"] = "cancelled"
@@ -262,15 +290,20 @@ class Witness:
         assert call.state == one.values["state"]
         assert call.outputs == one.values["out"]
         seen = reference.sight(path)
-        assert {child.name: child.outputs for child in call.children} == {k: v for k, v in seen.items() if k != "in"}
+        assert {child.name: child.outputs for child in call.children} == {
+            k: v for k, v in seen.items() if k not in ("in", "at work")
+        }
         changed = {name for name in inputs if get(one.knew.get("in"), (name,)) != inputs[name]}
         assert changed <= set(call.changed), f"{path} is not told of {changed - set(call.changed)}"
         for child in call.children:
             ref = reference.made[f"{path}:{child.name}"]
             news = (ref.ended > one.told and not ref.ended_error, ref.ended > one.told and ref.ended_error)
             assert (child.has_ended, child.has_failed) == news, f"{path} is told wrongly of the end of {child.name}"
+            self.happened["a failure was told"] += child.has_failed
+            self.happened["a child was held"] += bool(ref.held_why)
             assert child.runs == ref.runs
             assert child.is_running == reference.is_busy(f"{path}:{child.name}")
+            ref.has_news |= child.is_running
             if child.name in one.knew and one.knew[child.name] != child.outputs:
                 assert child.was_updated, f"{path} is not told of new outputs of {child.name}"
         self.seen_at[path] = (self.clock, deepcopy(seen))
@@ -280,9 +313,8 @@ class Witness:
         path = self.network.path_of(call.instance) if instance is not None else ""
         event = engine.CallEnded(call.instance, call.seen, answer)
         if instance is None or self.reference.made[path].asked != call.seen:
-            before = state(self.network)
-            self.step(event)
-            assert state(self.network) == before, "an answer that nobody waits for changed something"
+            assert self.step(event).data is None, "an answer that nobody waits for changed something"
+            self.happened["an answer came too late"] += 1
             return
 
         def follow() -> None:

@@ -249,6 +249,7 @@ def _field_of(text: str) -> tuple[str, str, str]:
 
 def disconnect(tx: Transaction, place: Place) -> None:
     """Remove the connection that ends at `place`, which keeps what it showed as its own."""
+    tx.follow()  # what changed before must reach who reads it through this connection
     shown: Any = tree.conform(type_of(tx, place), read(tx.network, place))
     tx.do(f.Disconnected(place.instance, place.side, place.path))
     if shown is not None:

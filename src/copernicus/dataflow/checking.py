@@ -38,6 +38,8 @@ class CheckedFold:
         self.network = Network()
         self._tx = Transaction(self.network, Catalog([]), 0.0)
         self.network.journal = None
+        self._cut_off: list[tuple[int, Place]] = []
+        """What a record has removed (its number), and who read it: the same record disconnects or removes them, too."""
 
     def fold(self, data: bytes) -> f.Record:
         """Fold one record, and return it."""
@@ -48,6 +50,7 @@ class CheckedFold:
         network = self.network
         if record.seq != network.seq + 1 or record.previous != network.head:
             raise CorruptData(f"Record {record.seq} of the log does not follow record {network.seq}.")
+        self._cut_off = []
         for fact in record.facts:
             try:
                 self._check(fact)
@@ -63,6 +66,10 @@ class CheckedFold:
             ) as error:
                 what = type(fact).__name__
                 raise CorruptData(f"Record {record.seq} of the log cannot be true ({what}: {str(error)[:200]}).") from None
+        for id, place in self._cut_off:
+            reader = network.instances.get(place.instance)
+            if reader is not None and (source := reader.links[place.side].get(place.path)) and source.instance == id:
+                raise CorruptData(f"Record {record.seq} of the log cannot be true: it removes what is read.")
         network.seq, network.head = record.seq, hash_record(data)
         return record
 
@@ -143,9 +150,7 @@ class CheckedFold:
     def _removed(self, fact: f.Removed) -> None:
         instance = self.network.instances[fact.id]
         _must(fact.id != ROOT and not instance.children and not any(instance.links.values()), "it is in use")
-        # What is around it is disconnected from it when its own turn comes.
-        readers = [place.instance for places in instance.readers.values() for place in places]
-        _must(all(reader == instance.parent for reader in readers), "it is read")
+        self._cut_off += [(fact.id, place) for readers in instance.readers.values() for place in readers]
 
     def _connected(self, fact: f.Connected) -> None:
         source, place = Place(fact.source, fact.source_side, fact.source_path), Place(fact.id, fact.side, fact.path)

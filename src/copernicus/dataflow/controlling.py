@@ -28,6 +28,18 @@ def consider_controller(tx: Transaction, instance: Instance) -> None:
     tx.to_ask[instance.id] = None
 
 
+def await_children(tx: Transaction, instance: Instance) -> None:
+    """Whoever a controller is told of as being at work has news for it when it comes to rest, even with nothing done."""
+    network = tx.network
+    if instance.function.kind != "controller":
+        return
+    ids = sorted({what[0] for what in instance.news}) if instance.is_told else list(instance.children.values())
+    for id in ids:
+        child = network.instances.get(id)
+        if child is not None and child.parent == instance.id and child.is_busy and not child.has_news:
+            tx.do(f.Awaited(id))
+
+
 def call_controller(tx: Transaction, instance: Instance) -> None:
     """Call a controller for everything as it stands now, unless that has come to nothing meanwhile."""
     network = tx.network

@@ -10,7 +10,7 @@ from copernicus.dataflow import building, facts as f, tree
 from copernicus.dataflow.answers import look_again_below
 from copernicus.dataflow.converting import upgrade_module
 from copernicus.dataflow.declaring import declare_function
-from copernicus.dataflow.evaluating import reopen
+from copernicus.dataflow.evaluating import reopen, unstruck
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.paths import APPEND, INDEX_LIMIT, Path, clean_function, clean_name, must_have_members, parse_path
 from copernicus.dataflow.status import clearable_error
@@ -279,7 +279,6 @@ def _force_rerun(tx: Transaction, edit: e.ForceRerun) -> str:
     top = find_instance(network, parse_path(edit.path).names)
     if top.id == ROOT:
         raise Refused("force-rerun needs the path of an instance.")
-    struck: set[str] = set()
     stack = [top]
     while stack:
         instance = stack.pop()
@@ -295,8 +294,7 @@ def _force_rerun(tx: Transaction, edit: e.ForceRerun) -> str:
             tx.touch(instance)
         elif instance.is_evaluated and (instance.key or instance.error):
             base = instance.key.partition("~")[0]
-            if base and base not in struck:
-                struck.add(base)
+            if base and instance.key == unstruck(network, base):  # else it was struck out before, for another instance
                 tx.do(f.Struck(base))
             if instance.error:
                 tx.do(f.ErrorCleared(instance.id))

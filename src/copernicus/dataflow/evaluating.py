@@ -109,13 +109,18 @@ def _hash_job(schema: FunctionSchema, instance: Instance, content: JobDescriptio
     return hash_of([msgspec.to_builtins(content), 0 if schema.is_deterministic else instance.id])
 
 
+def unstruck(network: Network, base: str) -> str:
+    """The key whose results may be used for what `base` stands for."""
+    strikes = network.strikes.get(base, 0)
+    return f"{base}~{strikes}" if strikes else base
+
+
 def take(
     tx: Transaction, instance: Instance, base: str, description: JobDescription | None, inputs: dict[str, Any] | None = None
 ) -> None:
     """Make the key `base` the present one of an instance, with all that follows from that."""
     network, old = tx.network, instance.key
-    strikes = network.strikes.get(base, 0)
-    key = f"{base}~{strikes}" if strikes else base
+    key = unstruck(network, base)
     if key not in network.evaluations:
         tx.do(f.Begun(key, instance.id, description, describe_course(instance.function, instance, description)))
     tx.do(f.Took(instance.id, key, tx.seq))

@@ -262,10 +262,17 @@ class Upgraded(_Fact, frozen=True, tag="upgrade"):
     id: int
 
 
+class Awaited(_Fact, frozen=True, tag="await"):
+    """A controller was told in a call that this child of it is at work: that it comes to rest is news, whatever comes of it."""
+
+    id: int
+
+
 Fact = (
     Imported | Declared | Made | Removed | Renamed | Connected | Disconnected | Wrote | Shortened | Widened | Held
     | HeldByController | Begun | Took | Left | Renewed | Filed | Stood | Reopened | Struck | Seen | Reset | ErrorSet
     | ErrorCleared | Noted | Ended | Discarded | Purged | Loaded | Adopted | Upgraded
+    | Awaited
 )  # fmt: skip
 
 

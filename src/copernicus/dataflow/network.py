@@ -13,6 +13,7 @@ from copernicus.dataflow import facts as f, tree
 from copernicus.dataflow.instances import ORIGIN, ROOT, Evaluation, Instance, Place
 from copernicus.dataflow.notebook import GONE, Notebook
 from copernicus.dataflow.paths import Member
+from copernicus.dataflow.stamps import Stamps
 from copernicus.errors import CorruptData
 from copernicus.model.functions import FunctionSchema
 from copernicus.model.types import Type
@@ -20,11 +21,9 @@ from copernicus.model.types import Type
 __all__ = ["ROOT", "Evaluation", "Instance", "Network", "Place"]
 
 _PROJECT = FunctionSchema("project", "network")
-_AT_THE_END = -1
-"""Stands for elements that came or went at the end of an array, where those that stay are not concerned."""
 
 
-class Network(Notebook):
+class Network(Notebook, Stamps):
     """One project's network. `seq` is the number of the last record, `head` its hash."""
 
     def __init__(self) -> None:
@@ -43,7 +42,7 @@ class Network(Notebook):
         """Functions whose instances cannot go on with the modules that are installed, and why; derived."""
         self.depths: dict[int | str, int] = {}
         """How long the cascade is that led to each question under way (by instance, or key); derived."""
-        self._at, self._time = 0, 0.0
+        self._time = 0.0
         self._unordered: dict[int, Instance] = {}
 
     # --- looking -------------------------------------------------------------------------------------------------
@@ -106,22 +105,6 @@ class Network(Notebook):
             instance.children.clear()
             instance.children.update(children)
         self._unordered = {}
-
-    def _stamp(self, instance: Instance, side: str, path: tuple[Member, ...]) -> None:
-        """Remember when a field changed; of an array that is changed element by element, when each of them did."""
-        changed, elements, field = instance.changed[side], instance.elements, path[0]
-        if len(path) > 1 and isinstance(path[1], int) and not self._is_second(instance, side, path[0], path[1]):
-            if (side, field, None) not in elements:
-                self._put(elements, (side, field, None), changed.get(field, 0))
-            self._put(elements, (side, field, path[1]), self._at)
-        elif (side, field, None) in elements:
-            self._put(elements, (side, field, None), self._at)
-        self._put(changed, field, self._at)
-
-    def _is_second(self, instance: Instance, side: str, field: Member, index: int) -> bool:
-        """Whether an array gets a second element now: until then its only one stands for all."""
-        array = instance.values[side].get(str(field))
-        return index > 0 and (not isinstance(array, list) or len(array) <= 1)
 
     # --- one small function for each fact ------------------------------------------------------------------------
 
@@ -210,15 +193,17 @@ class Network(Notebook):
 
     def _shortened(self, fact: f.Shortened) -> None:
         instance = self.instances[fact.id]
-        self._undo(*tree.cut(instance.values[fact.side], fact.path, fact.length))
-        self._stamp(instance, fact.side, fact.path if fact.length <= 1 else (*fact.path, _AT_THE_END))
+        values = instance.values[fact.side]
+        before = len(tree.read(values, fact.path) or ())
+        self._undo(*tree.cut(values, fact.path, fact.length))
+        self._stamp_end(instance, fact.side, fact.path, fact.length, before)
 
     def _widened(self, fact: f.Widened) -> None:
         instance = self.instances[fact.id]
         narrowest = min(fact.width, instance.width or 0)
         self._assign(instance, "width", fact.width)
         for field in instance.function.outputs:
-            self._stamp(instance, "out", (field.name,) if narrowest <= 1 else (field.name, _AT_THE_END))
+            self._stamp_end(instance, "out", (field.name,), narrowest)
         if fact.width == 0:
             self._news(instance)
 
@@ -384,6 +369,9 @@ class Network(Notebook):
         self._assign(instance, "runs", instance.runs + 1)
         self._assign(instance, "has_news", False)
 
+    def _awaited(self, fact: f.Awaited) -> None:
+        self._assign(self.instances[fact.id], "has_news", True)
+
 
 _DO: dict[type[Any], Callable[[Network, Any], None]] = {
     f.Imported: Network._imported, f.Declared: Network._declared, f.Made: Network._made, f.Removed: Network._removed,
@@ -396,4 +384,5 @@ _DO: dict[type[Any], Callable[[Network, Any], None]] = {
     f.ErrorSet: Network._error_set, f.ErrorCleared: Network._error_cleared, f.Noted: Network._noted, f.Ended: Network._ended,
     f.Discarded: Network._discarded, f.Purged: Network._purged, f.Loaded: Network._loaded,
     f.Adopted: Network._adopted, f.Upgraded: Network._upgraded,
+    f.Awaited: Network._awaited,
 }  # fmt: skip

@@ -7,21 +7,20 @@ from collections import deque
 from copernicus.dataflow import facts as f
 from copernicus.dataflow.answers import look_again_below
 from copernicus.dataflow.building import make_instance
-from copernicus.dataflow.controlling import call_controller, consider_controller
+from copernicus.dataflow.controlling import await_children, call_controller, consider_controller
 from copernicus.dataflow.courses import earlier_keys
 from copernicus.dataflow.evaluating import ask_for_job, consider_evaluated
-from copernicus.dataflow.instances import part_of
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
 from copernicus.dataflow.status import find_remade, first_error, is_busy_itself, why_blocked, why_held
 from copernicus.dataflow.transaction import BlockJob, StopJob, Transaction, WantJob
-from copernicus.dataflow.views import evaluated_readers, length_of, readers_of
+from copernicus.dataflow.views import evaluated_readers, length_of
 
 
 def settle(tx: Transaction) -> None:
     """Carry a transaction to its end: afterwards nothing more follows from it but effects."""
     looked_at: dict[int, None] = {}
     while tx.changed or tx.to_consider:
-        _follow(tx)
+        tx.follow()
         while tx.to_consider and not tx.changed:
             id, _ = tx.to_consider.popitem(last=False)
             instance = tx.network.instances.get(id)
@@ -32,34 +31,12 @@ def settle(tx: Transaction) -> None:
             _end_children(tx, looked_at)
             looked_at = {}
     _mark_remade(tx)
-    for id in tx.to_ask:
-        instance = tx.network.instances.get(id)
-        if instance is not None:
-            ask = ask_for_job if instance.is_evaluated else call_controller
-            ask(tx, instance)
-
-
-def _follow(tx: Transaction) -> None:
-    """Follow connections from every place that changed to all that read it."""
-    network, seen = tx.network, set()
-    while tx.changed:
-        place = tx.changed.pop()
-        if place in seen or place.instance not in network.instances:
-            continue
-        seen.add(place)
-        instance = network.instances[place.instance]
-        if place.side == "in":
-            if instance.function.kind == "controller":
-                network.hear(instance, place, tx.seq)
-            if instance.function.kind != "network":
-                tx.touch(instance)
-        elif place.side == "out":
-            around = network.instances[instance.parent] if instance.id != ROOT else None
-            if around is not None and around.function.kind == "controller":
-                network.derive(instance, "updated", tx.seq)
-                network.note(around, instance.id, *part_of(place))
-                tx.touch(around, is_input=False)
-        tx.changed.extend(readers_of(network, place))
+    to_ask = [tx.network.instances[id] for id in tx.to_ask if id in tx.network.instances]
+    for instance in to_ask:
+        await_children(tx, instance)
+    for instance in to_ask:
+        ask = ask_for_job if instance.is_evaluated else call_controller
+        ask(tx, instance)
 
 
 def _consider(tx: Transaction, instance: Instance) -> None:

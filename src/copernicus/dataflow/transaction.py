@@ -10,8 +10,9 @@ import msgspec
 
 from copernicus.dataflow import facts as f, tree
 from copernicus.dataflow.calls import ControllerCall, Converted
-from copernicus.dataflow.network import Instance, Network, Place
-from copernicus.dataflow.views import length_of
+from copernicus.dataflow.instances import part_of
+from copernicus.dataflow.network import ROOT, Instance, Network, Place
+from copernicus.dataflow.views import length_of, readers_of
 from copernicus.errors import ModuleError, UnknownPath
 from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.model.jobs import JobDescription
@@ -184,6 +185,28 @@ class Transaction:
         self.to_consider[instance.id] = None
         if instance.is_evaluated:
             self.to_recheck[instance.id] = None
+
+    def follow(self) -> None:
+        """Follow connections from every place that changed to all that read it, as they are connected now."""
+        network, seen = self.network, set[Place]()
+        while self.changed:
+            place = self.changed.pop()
+            if place in seen or place.instance not in network.instances:
+                continue
+            seen.add(place)
+            instance = network.instances[place.instance]
+            if place.side == "in":
+                if instance.function.kind == "controller":
+                    network.hear(instance, place, self.seq)
+                if instance.function.kind != "network":
+                    self.touch(instance)
+            elif place.side == "out":
+                around = network.instances[instance.parent] if instance.id != ROOT else None
+                if around is not None and around.function.kind == "controller":
+                    network.derive(instance, "updated", self.seq)
+                    network.note(around, instance.id, *part_of(place))
+                    self.touch(around, is_input=False)
+            self.changed.extend(readers_of(network, place))
 
     def recheck(self, ids: Iterable[int]) -> None:
         """See at the end of the step whether the jobs of these instances must wait, and whether their outputs are stale."""
