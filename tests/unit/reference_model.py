@@ -168,3 +168,8 @@ class Reference(Standing):
         for one in self.around(path):
             if self.is_kind(self.parent(one), "controller"):
                 self.made[one].has_news = True
+
+    def await_children(self, path: str) -> None:
+        """A controller is called: of those that are at work it will hear when they come to rest."""
+        for child in self.children(path):
+            self.made[child].has_news |= self.is_busy(child)

@@ -72,6 +72,8 @@ class Witness:
             self._perform(effect)
         observe(self)
         for effect in outcome.effects:
+            if isinstance(effect, transaction.StartCall):
+                self.reference.await_children(self.network.path_of(effect.call.instance))
             if isinstance(effect, transaction.StartCall) and self.told.has(effect.call):
                 # It is heard when it is answered; what it means is looked at now.
                 told = deepcopy(self.told)
@@ -303,7 +305,6 @@ class Witness:
             self.happened["a child was held"] += bool(ref.held_why)
             assert child.runs == ref.runs
             assert child.is_running == reference.is_busy(f"{path}:{child.name}")
-            ref.has_news |= child.is_running
             if child.name in one.knew and one.knew[child.name] != child.outputs:
                 assert child.was_updated, f"{path} is not told of new outputs of {child.name}"
         self.seen_at[path] = (self.clock, deepcopy(seen))

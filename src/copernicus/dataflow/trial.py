@@ -195,6 +195,8 @@ class _Course:
             trial.resumed += [work for id in self._wanted(key) if (work := self._work(id)) not in trial.resumed]
         for key in self.superseded:
             wanted = self._wanted(key)
+            if not wanted and (key in self.reopened or key in self.begun):
+                continue  # it was not under way before
             if not wanted:
                 trial.ended.append(Work(self._path(network.evaluations[key].instance), key))
             elif (work := self._work(wanted[0])) not in trial.kept:
