@@ -23,7 +23,7 @@ def test_its_tests_pass_as_written(cpcc: Cpcc, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'box'}", str(folder)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "11 passed" in done.stdout
+    assert "12 passed" in done.stdout
 
 
 def test_a_folder_may_be_given(cpcc: Cpcc, tmp_path: Path) -> None:
