@@ -48,10 +48,22 @@ def test_graphs_as_text_as_dot_and_as_a_picture(standing: System) -> None:
 
 
 def test_watch_prints_what_changes_and_ends_when_nothing_runs(standing: System) -> None:
-    standing.cpcc("run", "--n", "2", "--name", "watched", "--", "sh", "-c", "sleep 0.3; echo {i}")
-    lines = standing.cpcc("watch", "--until-idle").stdout.splitlines()
-    assert any(line.startswith("watched  running") for line in lines)
-    assert any(line.startswith("watched  idle") for line in lines)
+    gate = standing.folder / "gate"
+    wait = f"while [ ! -e '{gate}' ]; do sleep 0.05; done"
+    standing.cpcc("run", "--n", "2", "--name", "watched", "--", "sh", "-c", wait)
+    lines: list[str] = []
+    argv = [standing._program("cpcc"), "watch", "--until-idle"]
+    with subprocess.Popen(
+        argv, cwd=standing.folder, env=standing.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("watched  running"):
+                gate.touch()
+        assert process.wait(DEADLINE_S) == 0
+    assert gate.exists()
+    assert lines[-2].startswith("watched  idle") or lines[-1].startswith("watched  idle")
     assert sum(line.startswith("bag  ") for line in lines) == 1, "what does not change is said once"
     (first, *_) = standing.cpcc("watch", "--until-idle", "--json").stdout.splitlines()
     assert {row["path"] for row in json.loads(first)["changed"]} >= {"bag", "watched"}
@@ -117,12 +129,15 @@ def test_the_server_answers_reads_its_settings_and_stops_on_request(system: Syst
     server = system.ask("server-info")["fingerprint"]
     assert len(system.ask("ping", "-n", "2", server[:12])["times_s"]) == 2
     assert system.cpcc("readconf").stdout == "The settings are those in use.\n"
-    system.cpc_server("config", "heartbeat_time", "33")
-    system.cpc_server("config", "server_cores", "1")
+    assert "cpcc readconf" in system.cpc_server("config", "heartbeat_time", "33").stdout
+    assert "cpcc readconf" not in system.cpc_server("config", "server_cores", "1").stdout
     said = system.cpcc("readconf").stdout
     assert "heartbeat_time is 33.0 from now on." in said
     assert "server_cores will be 1 after the next start" in said
-    system.cpc_server("config", "heartbeat_time", "33")
+    system.cpcc("start", "kept")
+    system.cpcc("rm", "-k", "kept")
+    assert system.ask("projects") == []
+    assert "held" in system.cpcc("load", "kept.tar.gz", "kept").stdout
     client = system.client()
     process = system.server_process()
     assert process is not None

@@ -13,7 +13,7 @@ from copernicus.client import BagExecutor, BagFuture, Project, RemoteError
 from copernicus.errors import UsageError, WrongType
 from copernicus.testing.system import System
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 MODULE = """
 import pathlib, time
 from os import system

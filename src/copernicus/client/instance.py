@@ -150,7 +150,7 @@ class Instance:
             row = self.row
             is_there = wanted(self) if callable(wanted) else row.state in wanted
             if is_there and (callable(wanted) or row.state != "idle"):
-                return row.state
+                return self.state if callable(wanted) else row.state
             must_go_on(self.project, row)
             return row.state if is_there and not self._is_behind() else None
 

@@ -19,6 +19,8 @@ from copernicus.errors import SettingsError
 
 FILE_NAME = "settings.json"
 HOSTS = ("server_host", "server_fqdn")
+LIVE = {"heartbeat_time", "disk_reserve_bytes", "blob_limit_bytes", "message_limit_bytes", "mode"}
+"""Those that a running server takes over when it is told to (cpcc readconf); the others hold from its next start on."""
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Bytes = Annotated[int, msgspec.Meta(ge=0)]

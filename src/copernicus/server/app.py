@@ -43,8 +43,6 @@ from copernicus.wire.messages import ReadSettingsReply
 
 BOOK_NAME, BLOBS_NAME = "book.sqlite", "blobs"
 RECOVERY_PAUSE_S = 1.0
-LIVE_SETTINGS = {"heartbeat_time", "disk_reserve_bytes", "blob_limit_bytes", "message_limit_bytes", "mode"}
-"""Those that `cpcc readconf` makes hold at once; the others do at the next start."""
 RENEWAL_S = 6 * 3600.0
 DAY_S = 24 * 3600.0
 SWEEP_S, SWEEP_LEAST_S = 3600.0, 10.0
@@ -218,7 +216,7 @@ class Server:
         """Read the settings again; those that can change while the server runs do."""
         fresh, old = server_settings.load(self._places.folder), self._settings
         names = [name for name in server_settings.names() if getattr(fresh, name) != getattr(old, name)]
-        changed = {name: getattr(fresh, name) for name in names if name in LIVE_SETTINGS}
+        changed = {name: getattr(fresh, name) for name in names if name in server_settings.LIVE}
         self._settings = msgspec.structs.replace(old, **changed)
         self._dispatch.heartbeat_s = self._dispatch.workers.heartbeat_s = self._settings.heartbeat_time
         self._blobs.reserve_bytes = self._settings.disk_reserve_bytes
@@ -226,7 +224,7 @@ class Server:
         self._http.limit_bytes = self._settings.message_limit_bytes
         logging.getLogger("copernicus").setLevel(logging.INFO if self._settings.mode == "prod" else logging.DEBUG)
         _log.info("settings read again, new: %s", changed or "nothing")
-        later = {name: str(getattr(fresh, name)) for name in names if name not in LIVE_SETTINGS}
+        later = {name: str(getattr(fresh, name)) for name in names if name not in server_settings.LIVE}
         return ReadSettingsReply({name: str(value) for name, value in changed.items()}, later)
 
     def _recover_from(self, error: Exception) -> None:

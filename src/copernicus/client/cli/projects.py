@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
@@ -43,14 +44,20 @@ def start_command(context: Context, name: str) -> None:
 
 @command("rm")
 @click.argument("name")
+@click.option("-k", "--keep", "is_kept", is_flag=True, help="Save it before, as NAME.tar.gz in the current folder.")
 @click.option("-f", "--force", "is_forced", is_flag=True, help="Do not ask.")
 @pass_context
-def rm_command(context: Context, name: str, is_forced: bool) -> None:
+def rm_command(context: Context, name: str, is_kept: bool, is_forced: bool) -> None:
     """Remove the project NAME for good: its instances, values, files, jobs and log.
 
     On a terminal you are asked before; a script is not.
     """
     client = context.client
+    if is_kept:
+        from copernicus.client.archives import SUFFIX, save
+
+        save(client.caller, name, Path(f"{name}{SUFFIX}"))
+        context.note(f"Saved {name}{SUFFIX}.")
     if not is_forced and is_terminal():
         _existing(context, name)
         if not click.confirm(f"Remove project {name} with all that is in it?", err=True):

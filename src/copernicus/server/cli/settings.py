@@ -35,7 +35,8 @@ def config(selected: Selected, param: str, value: str) -> None:
     click.echo(f"{param} = {shown(stored[param])}")
     is_running = holder(folder) is not None
     if is_running:
-        click.echo("The server is running: it will know after cpc-server stop and start.")
+        told = " (or, at once: cpcc readconf)" if param in server_settings.LIVE else ""
+        click.echo(f"The server is running: it will know after cpc-server stop and start{told}.")
     if param in IN_BUNDLES:
         from copernicus.server.cli.bundle import address_of, move_owners_bundle, tell_moved
 
