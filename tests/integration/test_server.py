@@ -26,6 +26,7 @@ from copernicus.errors import (
 )
 from copernicus.model.edits import Activate, ImportModule, MakeInstance, SetValue
 from copernicus.model.jobs import LeasedJob, Report
+from copernicus.model.values import FileRef
 from copernicus.net.caller import Caller
 from copernicus.wire import messages as m
 from copernicus.wire.endpoints import ENDPOINTS, Endpoint, Policy
@@ -128,9 +129,9 @@ def sample(endpoint: Endpoint, project: str) -> m.Message:
         if field.name in ("project", "name"):
             values[field.name] = project
         elif field.required:
-            values[field.name] = {"offer": offer("sample").offer, "edits": [], "blobs": [], "data": b"-", "job": 1}.get(
-                field.name, endpoint.name
-            )
+            given = {"offer": offer("sample").offer, "edits": [], "blobs": [], "data": b"-"}
+            by_type: dict[Any, Any] = {int: 0, FileRef: FileRef("0" * 64, 0)}
+            values[field.name] = given.get(field.name, by_type.get(field.type, endpoint.name))
     for name in ("free_cores", "most_jobs"):
         if name in endpoint.request.__struct_fields__:
             values[name] = 0
