@@ -207,7 +207,9 @@ def a_shared_evaluation_has_two_jobs(patch: Patch) -> None:
 @plant(scenarios.a_bad_answer)
 def an_answer_that_is_not_applied_stops_a_job(patch: Patch) -> None:
     roll_back = transaction.Transaction.roll_back
-    patch.setattr(transaction.Transaction, "roll_back", lambda self, mark: roll_back(self, (*mark[:3], len(self.effects))))
+    patch.setattr(
+        transaction.Transaction, "roll_back", lambda self, mark: roll_back(self, (*mark[:3], len(self.effects), mark[4]))
+    )
 
 
 @plant(scenarios.shrinks_and_grows)

@@ -168,6 +168,17 @@ def test_a_child_that_was_seen_at_work_comes_to_rest_with_nothing_done_and_that_
     assert drive.get("n:out.results"), "the controller counts only what is not at work"
 
 
+def test_an_answer_that_cannot_be_applied_asks_nobody_anything(drive: Drive) -> None:
+    drive.make("steer", "s", n=1, x=1)
+    drive.make("run", "w", x=1, n=1)
+    drive.finish()
+    drive.edit(e.Connect("s:job_0:out.z", "w:in.n"))
+    drive.finish()
+    drive.set("s:in.x", 2)
+    drive.answer(0, ControllerAnswer(removes=["job_0"], starts=[ChildStart("other", "m::none")]))
+    assert drive.asks() == [], "its input was disconnected, but that was taken back"
+
+
 # --- keys ---
 
 

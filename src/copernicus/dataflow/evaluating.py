@@ -124,7 +124,7 @@ def take(
     if key not in network.evaluations:
         tx.do(f.Begun(key, instance.id, description, describe_course(instance.function, instance, description)))
     tx.do(f.Took(instance.id, key, tx.seq))
-    tx.dirty.discard(instance.id)
+    tx.dirty.pop(instance.id, None)
     tx.recheck([instance.id])
     evaluation = network.evaluations[key]
     if old and old != key:

@@ -129,7 +129,7 @@ class Transaction:
         """What module code made of the values of instances that are to be upgraded."""
         self.to_consider = OrderedDict[int, None]()
         # Taken from its front: a plain dict would be searched from its beginning each time.
-        self.dirty: set[int] = set()
+        self.dirty: dict[int, None] = {}
         """Instances whose inputs changed in this step since they were last looked at."""
         self.to_recheck: dict[int, None] = {}
         """Instances whose outputs may have become stale or no longer are, or whose jobs may have to wait."""
@@ -153,17 +153,19 @@ class Transaction:
         self.network.do(stored, self.seq, self.now)
         self.facts.append(fact)
 
-    def mark(self) -> tuple[int, int, int, int]:
+    def mark(self) -> tuple[int, int, int, int, int]:
         """A point to which `roll_back` can return."""
         assert self.network.journal is not None
-        return len(self.network.journal), len(self.facts), len(self.changed), len(self.effects)
+        return len(self.network.journal), len(self.facts), len(self.changed), len(self.effects), len(self.dirty)
 
-    def roll_back(self, mark: tuple[int, int, int, int]) -> None:
+    def roll_back(self, mark: tuple[int, int, int, int, int]) -> None:
         """Take back everything since `mark`. Only for the part before consequences are followed."""
         self.network.roll_back(mark[0])
         del self.facts[mark[1] :]
         del self.changed[mark[2] :]
         del self.effects[mark[3] :]
+        while len(self.dirty) > mark[4]:
+            self.dirty.popitem()
         self.to_consider = OrderedDict((id, None) for id in self.to_consider if id in self.network.instances)
 
     @property
@@ -181,7 +183,7 @@ class Transaction:
         if is_input:
             self.network.derive(instance, "missing", None)
         self.network.derive(instance, "depth", max(instance.depth, self.depth))
-        self.dirty.add(instance.id)
+        self.dirty[instance.id] = None
         self.to_consider[instance.id] = None
         if instance.is_evaluated:
             self.to_recheck[instance.id] = None

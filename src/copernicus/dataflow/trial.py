@@ -146,7 +146,7 @@ class _Course:
             self._note_fact(fact)
         for effect in tx.effects:
             self._note_effect(effect)
-        for id in sorted(tx.dirty & network.instances.keys()):
+        for id in sorted(tx.dirty.keys() & network.instances.keys()):
             instance = network.instances[id]
             if instance.in_flight and id not in self.asked and id not in self.called:
                 self._hurry(instance)
