@@ -110,3 +110,16 @@ def test_what_cannot_be_connected_is_the_controllers_error(drive: Drive, into: d
     engine.step(drive.network, drive.catalog, engine.CallEnded(1, call.call.seen, answer), 0.0)
     assert "cannot be applied" in drive.network.instances[1].error
     assert drive.network.instances[1].children == {}
+
+
+def test_an_answer_that_is_not_applied_lets_nobody_be_asked_again(drive: Drive) -> None:
+    drive.make("steer", "s", n=1, x=1)
+    drive.finish()
+    drive.make("work", "reader")
+    drive.edit(e.Connect("s:job_0:out.z", "reader:in.x"))
+    drive.answer_all()
+    drive.set("s:in.x", 1)
+    drive.set("s:in.n", 2)
+    drive.answer(0, ControllerAnswer(removes=["job_0"], starts=[ChildStart("other", "m::none")]))
+    assert "cannot be applied" in drive.network.instances[1].error
+    assert drive.asks() == []
