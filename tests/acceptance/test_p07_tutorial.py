@@ -124,6 +124,25 @@ def test_the_tutorial(
     assert set(ask("status")["states"]) == {"held"}
     cpcc("activate")
     assert set(ask("status")["states"]) == {"idle"}
+    if variant is with_project:
+        return
+
+    # In mid-run: saved, removed, loaded, and on it goes with what was done.
+    cpcc("setf", "grompp:in.conf[1]", "conf3.gro")
+    system.until(lambda: any("mdrun" in job["path"] for job in ask("running")), 120, "a simulation runs")
+    results = ask("get", "mdrun:out.xtc")
+    cpcc("save", "first")
+    cpcc("rm", "first")
+    assert "of root@" in cpcc("load", "first.tar.gz", "first").stdout
+    assert set(ask("status")["states"]) == {"held"}
+    assert ask("get", "mdrun:out.xtc") == results
+    done = jobs_done(ask)
+    cpcc("activate")
+    system.until(lambda: set(ask("status")["states"]) == {"idle"}, 300, "all is done")
+    assert jobs_done(ask) - done == 2, "the simulation that ran, and the joining of its parts: nothing twice"
+    now = ask("get", "mdrun:out.xtc")
+    assert [now[0], now[2]] == [results[0], results[2]]
+    assert now[1] != results[1]
 
 
 def test_what_grompp_has_to_say_reaches_ls_and_log(system: System, box: Path) -> None:

@@ -107,9 +107,13 @@ def counted(system: System) -> System:
         ["instance", "letters::twice", "t"],
         ["activate", "c"],
         ["activate", "sum"],
+        ["instance", "math::double", "d"],
+        ["set", "d:in.integer_inputs", "21"],
+        ["activate", "d"],
     ):
         system.cpcc(*line)
     system.until(lambda: system.ask("get", "c:out.counts"), what="the letters are counted")
+    system.until(lambda: system.ask("get", "d:out.integer_outputs") == 42)
     return system
 
 
@@ -226,4 +230,6 @@ def test_a_project_is_reproduced_on_another_server(counted: System, tmp_path_fac
         other.cpcc("activate")
         other.until(lambda: other.ask("ls", "c")["instances"][0]["state"] == "idle")
         jobs = other.ask("status")["jobs"]
-        assert jobs == {"done": 2}, "the one that came along, and the one that was run again; nothing else"
+        assert jobs == {"done": 3}, "those that came along, and the one that was run again; nothing else"
+        again = other.cpcc("reproduce", "d")
+        assert again.stdout.splitlines()[0].endswith(" of d: identical")

@@ -91,6 +91,31 @@ def _compare_jobs(jobs: list[JobRecord], evaluations: Any, numbers: dict[int, st
         assert all(row.ended_at is not None for row in job.attempts)
 
 
+def compare_deleted(witness: Witness) -> int:
+    """Results are deleted: only those go that are nobody's, the rest stays as it is, and the log says so. Return how many."""
+    network, logged = CheckedFold(), CheckedFold()
+    for data in witness.log:
+        network.fold(data)
+        logged.fold(data)
+    here, catalog = network.network, witness.catalog
+    engine.step(here, catalog, engine.Resumed(), 1.0)
+    before = state(here)
+    used = {one.key for one in here.instances.values()} | {one.stood for one in here.instances.values()}
+    keys = tuple(here.evaluations)
+    outcome = engine.step(here, catalog, engine.ResultsDeleted(keys), 1.0)
+    after = state(here)
+    gone = {key for key, one in after["evaluations"].items() if one["state"] == "gone"}
+    assert gone == {key for key, one in before["evaluations"].items() if one["state"] in ("done", "gone") and key not in used}
+    assert after["instances"] == before["instances"]
+    assert all(after["evaluations"][key]["outputs"] == {} for key in gone)
+    for key in set(keys) - gone:
+        assert after["evaluations"][key] == before["evaluations"][key]
+    if outcome.data is not None and before["seq"] == logged.network.seq:
+        logged.fold(outcome.data)
+        assert state(logged.network) == after
+    return len(gone)
+
+
 class Archived(History):
     """A random history that ends in an archive."""
 
@@ -98,16 +123,19 @@ class Archived(History):
         if self.witness.log:
             compare(self.witness)
             self.happened["loaded"] += 1
+            self.happened["gone"] += compare_deleted(self.witness)
 
 
 @pytest.mark.timeout(600)
 def test_a_history_comes_out_of_its_archive_as_it_was() -> None:
-    loads = 0
+    loads = gone = 0
     for seed in range(HISTORIES):
         history = Archived(every=10)
         history.live(seed, STEPS)
         loads += history.happened["loaded"]
+        gone += history.happened["gone"]
     assert loads == HISTORIES
+    assert gone, "no history had a result that nobody needs"
 
 
 def test_numbers_are_reserved_for_every_job() -> None:

@@ -57,7 +57,7 @@ class BlobFolder:
         try:
             return self.path(blob).stat().st_size
         except FileNotFoundError:
-            raise UnknownPath(f"There is no blob {blob}.") from None
+            raise UnknownPath(f"There is no blob {blob}.", "Its content was deleted, or it never came.") from None
 
     def received(self, blob: str) -> int:
         """Return how many bytes are here: all of a whole blob, the received part of one that is on its way, or 0."""
@@ -179,7 +179,7 @@ class BlobFolder:
         try:
             file = open(self.path(blob), "rb", buffering=0)  # noqa: SIM115 - closed by the with below
         except FileNotFoundError:
-            raise UnknownPath(f"There is no blob {blob}.") from None
+            raise UnknownPath(f"There is no blob {blob}.", "Its content was deleted, or it never came.") from None
         with file:
             held = b""
             while chunk := file.read(chunk_bytes if hasher.count >= offset else min(chunk_bytes, offset - hasher.count)):
