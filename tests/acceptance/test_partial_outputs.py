@@ -56,3 +56,69 @@ def test_what_came_with_a_checkpoint_is_shown_as_provisional_until_the_job_ends(
 
 def fetched(system: System, target: str, *words: str) -> str:
     return system.cpcc(*(words or ("getf", "--partial")), "-f", "-", target).stdout
+
+
+CONTROLLER = '''
+"""A controller that follows its counter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from copernicus.plugin.functions import Call, File, Job, Module, file
+
+module = Module("following", "A controller that follows its counter.")
+
+
+@dataclass(frozen=True)
+class Counted:
+    numbers: File | None = None
+
+
+@dataclass
+class Out:
+    so_far: File | None = None
+    sum_so_far: int = 0
+    numbers: File | None = None
+
+
+@module.command
+def count(folder: str) -> Job[Counted]:
+    """Counts."""
+    return Job("counting/count", [folder], Counted(file("numbers.txt", partial=True)), checkpoint=["state.txt"])
+
+
+@module.controller
+def watch(call: Call[Out, None], *, folder: str) -> None:
+    """Adds up what its counter has so far, and stops to look at seven numbers."""
+    child = call.start("counter", count, folder=folder)
+    child.follow(call.out.sum_so_far < 28)
+    for one in call.glimpsed(count):
+        found = one.partial.numbers
+        if found is not None:
+            call.out.so_far, call.out.sum_so_far = found, sum(map(int, found.read_text().split()))
+    for one in call.ended(count):
+        call.out.numbers = one.out.numbers
+'''
+
+
+def test_a_controller_sees_what_its_followed_child_has_so_far(counting: Counting) -> None:
+    system = counting.system
+    (system.home / "modules" / "following").mkdir(mode=0o700)
+    (system.home / "modules" / "following" / "functions.py").write_text(CONTROLLER)
+    system.stop()
+    system.start()
+    system.cpcc("rm-instance", "c")
+    system.cpcc("import", "following")
+    system.cpcc("instance", "following::watch", "w")
+    system.cpcc("set", "w:in.folder", str(system.folder))
+    system.cpcc("activate", "w")
+    counting.count(3)
+    counting.worker("--checkpoint-every", "0.02")
+    system.until(lambda: system.ask("get", "w:out.sum_so_far") == 6, what="the controller has seen three numbers")
+    counting.count(7)
+    system.until(lambda: system.ask("get", "w:out.sum_so_far") == 28, what="the controller has seen seven numbers")
+    counting.count(9, is_end=True)
+    system.until(lambda: system.ask("get", "w:out.numbers"), what="the counter has ended")
+    assert fetched(system, "w:out.so_far", "getf").split() == [str(n) for n in range(1, 8)], "what was used stays"
+    assert fetched(system, "w:out.numbers", "getf").split() == [str(n) for n in range(1, 10)]

@@ -36,6 +36,9 @@ class Project:
         self.then(unit, job)
         return self.refuse
 
+    def job_glimpsed(self, unit: Unit, job: JobRecord) -> None:
+        self.ends.append(("glimpsed", job.id, repr(job.provisional.outputs if job.provisional else None)))
+
     def job_failed(self, unit: Unit, job: JobRecord, error: str, core_s: float) -> None:
         self.ends.append(("failed", job.id, error))
 

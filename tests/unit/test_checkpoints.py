@@ -79,6 +79,7 @@ async def test_partial_outputs_stay_over_attempts_and_go_with_the_job(rig: Rig) 
     (job,) = await rig.want("a", outputs=OUTPUTS)
     (leased,) = await rig.lease()
     assert await take(rig, leased, traj=TRAJECTORY, parts=[TRAJECTORY]) == ("accepted", "")
+    assert rig.project.ends == [("glimpsed", job, repr({"traj": TRAJECTORY, "parts": [TRAJECTORY]}))]
     await rig.exchange("w", report(leased, "interrupted"), cores=0)
     rig.restart()
     found = rig.dispatch.jobs.record(job).provisional

@@ -33,12 +33,12 @@ async def test_a_waiting_worker_is_asked_and_its_answer_ends_the_waiting(rig: Ri
     poll = asyncio.ensure_future(stream(rig, "w", wait_s=20.0))
     await asyncio.sleep(0)
     waiting = asyncio.ensure_future(fetch(rig, job, wait_s=20.0))
-    assert await poll == [m.FileWanted("one", job, 1, "traj*", -1)]
-    assert await stream(rig, "w", m.FileBrought("one", FILE)) == []
-    assert (await waiting) == m.FileBrought("one", FILE)
-    assert await fetch(rig, job) == m.FileBrought("one", FILE), "the same one again"
+    assert await poll == [m.FileWanted(f"{job}.1 one", job, 1, "traj*", -1)]
+    assert await stream(rig, "w", m.FileBrought(f"{job}.1 one", FILE)) == []
+    assert (await waiting) == m.FileBrought(f"{job}.1 one", FILE)
+    assert await fetch(rig, job) == m.FileBrought(f"{job}.1 one", FILE), "the same one again"
     assert await fetch(rig, job, "two") is None
-    assert [one.fetch for one in await stream(rig, "w")] == ["two"]
+    assert [one.fetch for one in await stream(rig, "w")] == [f"{job}.1 two"]
     rig.now += module.ASKED_FOR_S + 1
     assert await stream(rig, "w") == []
 
@@ -49,18 +49,19 @@ async def test_only_the_current_attempt_brings_a_file_and_only_one_that_is_here(
     (first,) = await rig.lease("w", 1)
     await rig.lease("v", 1)
     assert await fetch(rig, job) is None
-    await stream(rig, "w", m.FileBrought("one", FILE), m.FileBrought("nobody's", FILE))
+    await stream(rig, "w", m.FileBrought(f"{job}.1 one", FILE), m.FileBrought("nobody's", FILE))
     assert await fetch(rig, job) is None, "its content is not here"
     rig.blobs.add(FILE.blob)
-    await stream(rig, "v", m.FileBrought("one", FILE))
+    await stream(rig, "v", m.FileBrought(f"{job}.1 one", FILE))
     assert await fetch(rig, job) is None, "another worker's"
     await rig.exchange("w", report(first, "interrupted"), cores=0)
     (second,) = await rig.lease("w", 1)
     assert second.attempt == 2
-    assert await stream(rig, "w", m.FileBrought("one", FILE)) == []
+    assert await fetch(rig, job) is None
+    assert [one.attempt for one in await stream(rig, "w", m.FileBrought(f"{job}.1 one", FILE))] == [2]
     assert await fetch(rig, job) is None, "the attempt before"
-    assert [one.attempt for one in await stream(rig, "w", m.FileBrought("one", None, "no such file"))] == []
-    assert await fetch(rig, job) == m.FileBrought("one", None, "no such file")
+    assert await stream(rig, "w", m.FileBrought(f"{job}.2 one", None, "no such file")) == []
+    assert await fetch(rig, job) == m.FileBrought(f"{job}.2 one", None, "no such file")
     assert rig.state(other) == "leased"
 
 

@@ -54,6 +54,10 @@ def apply_answer(tx: Transaction, instance: Instance, answer: ControllerAnswer) 
         hold_child(tx, _own_child(network, instance, hold.name), hold.why or "held by its controller")
     for name in answer.resumes:
         hold_child(tx, _own_child(network, instance, name), "")
+    for name, is_followed in answer.follows.items():
+        child = _own_child(network, instance, name)
+        if child.is_followed != is_followed:
+            tx.do(f.Followed(child.id, is_followed))
     note = answer.note if answer.note != instance.note else None
     warning = answer.warning if answer.warning != instance.warning else None
     if note is not None or warning is not None:
@@ -64,7 +68,8 @@ def said_changes(answer: ControllerAnswer) -> int:
     """How many changes an answer asks for: values written, children concerned, and inputs set or connected of them."""
     children: list[ChildStart | ChildSet] = [*answer.starts, *answer.sets]
     inside = sum(len(child.inputs) + len(child.connections) for child in children)
-    lists: tuple[Any, ...] = (answer.outputs, answer.state, answer.lengths, answer.holds, answer.resumes, answer.removes)
+    values: tuple[Any, ...] = (answer.outputs, answer.state, answer.lengths)
+    lists = (*values, answer.holds, answer.resumes, answer.removes, answer.follows)
     return sum(map(len, lists)) + len(children) + inside
 
 

@@ -45,7 +45,8 @@ class ChildView(msgspec.Struct, frozen=True, omit_defaults=True):
 
     In a call that carries a difference `outputs` has only what changed, with keys such as `field` (null: absent now) and
     `field[3]`; `lengths` says how long the arrays are of which elements are given. `partial` are provisional outputs of a
-    child that its controller follows. `id` is never used again, `name` may be.
+    child that its controller follows, filled in by whoever passes the call on; `was_glimpsed`: there are newer ones. `id` is
+    never used again, `name` may be.
     """
 
     name: str
@@ -63,6 +64,8 @@ class ChildView(msgspec.Struct, frozen=True, omit_defaults=True):
     id: int = 0
     lengths: dict[str, int] = {}
     partial: dict[str, Any] = {}
+    is_followed: bool = False
+    was_glimpsed: bool = False
 
 
 class ControllerCall(msgspec.Struct, frozen=True, tag="controller", omit_defaults=True):
@@ -127,7 +130,8 @@ class ControllerAnswer(msgspec.Struct, frozen=True, tag="controller", omit_defau
     """What shall be. `outputs` and `state` hold only what differs: a field, or a part of one such as `field[3]` (None:
     unset); `lengths` says of `out.field` and `state.field` that they become shorter, before anything is written.
 
-    With `error` set nothing else of the answer counts. `note` and `warning` None leave what stands there.
+    `follows` says of children whether their provisional outputs are wanted. With `error` set nothing else of the answer
+    counts. `note` and `warning` None leave what stands there.
     """
 
     outputs: dict[str, Any] = {}
@@ -141,6 +145,7 @@ class ControllerAnswer(msgspec.Struct, frozen=True, tag="controller", omit_defau
     warning: str | None = None
     error: str = ""
     lengths: dict[str, int] = {}
+    follows: dict[str, bool] = {}
 
 
 class Forgotten(msgspec.Struct, frozen=True, tag="forgotten"):

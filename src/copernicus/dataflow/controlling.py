@@ -88,3 +88,14 @@ def call_ended(tx: Transaction, instance: Instance, seen: int, answer: Controlle
         tx.do(f.ErrorSet(instance.id, error, instance.seen))
         return
     tx.do(f.Seen(instance.id, seen))
+
+
+def glimpse(tx: Transaction, key: str) -> None:
+    """Let controllers that follow a child see that a job inside of it has newer provisional outputs."""
+    network = tx.network
+    evaluation = network.evaluations.get(key)
+    for id in sorted(evaluation.wanted) if evaluation is not None and evaluation.state == "open" else ():
+        for one in network.ancestors(network.instances[id]):
+            if one.is_followed and one.glimpsed < tx.seq:
+                tx.do(f.Glimpsed(one.id))
+                tx.touch(network.instances[one.parent], is_input=False)

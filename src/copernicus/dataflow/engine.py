@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from copernicus.dataflow import facts as f
 from copernicus.dataflow.calls import ControllerAnswer, Converted
-from copernicus.dataflow.controlling import call_ended, call_forgotten
+from copernicus.dataflow.controlling import call_ended, call_forgotten, glimpse
 from copernicus.dataflow.discarding import discard, hold_all, purge
 from copernicus.dataflow.edits import apply_edit
 from copernicus.dataflow.evaluating import described, file_result
@@ -89,6 +89,12 @@ class JobEnded(msgspec.Struct, frozen=True):
     gpu_s: float = 0.0
 
 
+class CheckpointTaken(msgspec.Struct, frozen=True):
+    """The job of this key has newer provisional outputs."""
+
+    key: str
+
+
 class Resumed(msgspec.Struct, frozen=True):
     """The network was read from its log: whatever is to be done now follows from what stands there."""
 
@@ -116,8 +122,8 @@ class ProjectLoaded(msgspec.Struct, frozen=True):
 
 
 Event = (
-    EditsRequested | JobDescribed | PureEvaluated | CallEnded | CallForgotten | JobEnded | Resumed | ResultsDeleted
-    | PurgeRequested | ProjectLoaded
+    EditsRequested | JobDescribed | PureEvaluated | CallEnded | CallForgotten | JobEnded | CheckpointTaken | Resumed
+    | ResultsDeleted | PurgeRequested | ProjectLoaded
 )  # fmt: skip
 
 
@@ -178,6 +184,8 @@ def happen(tx: Transaction, event: Event) -> tuple[list[str], str]:
         case JobEnded():
             origin = {name: getattr(event, name) for name in ORIGIN}
             refused = file_result(tx, event.key, event.outputs, event.error, origin)
+        case CheckpointTaken():
+            glimpse(tx, event.key)
         case Resumed():
             resume(tx)
         case ResultsDeleted():
@@ -264,5 +272,5 @@ def _derive_touched(network: Network, instance: Instance, versions: dict[Place, 
         for child in network.children(instance):
             places = [Place(child.id, "out", (field.name,)) for field in child.function.outputs]
             child.updated = max((version_of(network, place, versions) for place in places), default=0)
-            newest += [child.ended, child.updated]
+            newest += [child.ended, child.updated, child.glimpsed]
     instance.touched = max(newest)

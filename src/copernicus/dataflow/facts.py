@@ -268,11 +268,24 @@ class Awaited(_Fact, frozen=True, tag="await"):
     id: int
 
 
+class Followed(_Fact, frozen=True, tag="follow"):
+    """The controller of an instance follows it (or no longer): it wants to see its provisional outputs."""
+
+    id: int
+    is_followed: bool
+
+
+class Glimpsed(_Fact, frozen=True, tag="glimpse"):
+    """A followed instance has newer provisional outputs. They are in the job book, and no values of the project."""
+
+    id: int
+
+
 Fact = (
     Imported | Declared | Made | Removed | Renamed | Connected | Disconnected | Wrote | Shortened | Widened | Held
     | HeldByController | Begun | Took | Left | Renewed | Filed | Stood | Reopened | Struck | Seen | Reset | ErrorSet
     | ErrorCleared | Noted | Ended | Discarded | Purged | Loaded | Adopted | Upgraded
-    | Awaited
+    | Awaited | Followed | Glimpsed
 )  # fmt: skip
 
 

@@ -39,6 +39,7 @@ class Instance:
         "ended_error",
         "error",
         "function",
+        "glimpsed",
         "has_news",
         "heard",
         "held_why",
@@ -46,6 +47,7 @@ class Instance:
         "in_flight",
         "index",
         "is_busy",
+        "is_followed",
         "is_held",
         "is_remade",
         "is_told",
@@ -88,6 +90,8 @@ class Instance:
         self.width: int | None = None
         self.key, self.key_seen, self.stood, self.renewed = "", 0, "", made
         self.seen, self.runs, self.ended, self.ended_error = 0, 0, 0, ""
+        self.is_followed, self.glimpsed = False, 0
+        """Whether its controller wants its provisional outputs, and when there were newer ones."""
         self.has_news = False
         """Something in it was evaluated, called or failed since it last ended (only for children of controllers)."""
         self.error, self.note, self.warning = "", "", ""

@@ -384,5 +384,5 @@ _DO: dict[type[Any], Callable[[Network, Any], None]] = {
     f.ErrorSet: Network._error_set, f.ErrorCleared: Network._error_cleared, f.Noted: Network._noted, f.Ended: Network._ended,
     f.Discarded: Network._discarded, f.Purged: Network._purged, f.Loaded: Network._loaded,
     f.Adopted: Network._adopted, f.Upgraded: Network._upgraded,
-    f.Awaited: Network._awaited,
+    f.Awaited: Network._awaited, f.Followed: Network._followed, f.Glimpsed: Network._glimpsed,
 }  # fmt: skip

@@ -153,4 +153,6 @@ def _view(network: Network, child: Instance, seen: int, parts: Parts | None = No
         has_failed=has_ended and bool(child.ended_error),
         id=child.id,
         lengths=lengths,
+        is_followed=child.is_followed,
+        was_glimpsed=child.glimpsed > seen,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from copernicus.dataflow.facts import Followed, Glimpsed
 from copernicus.dataflow.instances import ROOT, Instance, Place, part_of
 from copernicus.dataflow.journal import Journal
 from copernicus.dataflow.paths import Member
@@ -12,7 +13,10 @@ GONE = -1
 """Stands for an element in the note of a child that was removed."""
 EVERYTHING = (ROOT, "", None)
 """The note that a difference cannot be told any more."""
-_SHOWN = {"core_s", "ended", "ended_error", "error", "held_why", "is_busy", "is_held", "key", "runs", "updated"}
+_SHOWN = {
+    "core_s", "ended", "ended_error", "error", "glimpsed", "held_why", "is_busy", "is_followed", "is_held", "key", "runs",
+    "updated",
+}  # fmt: skip
 """What of a child its controller sees, besides its outputs."""
 
 
@@ -20,6 +24,7 @@ class Notebook(Journal):
     """A journal in which notes for controllers are kept, too."""
 
     seq: int
+    _at: int
     instances: dict[int, Instance]
 
     def note(self, controller: Instance, id: int, field: Member = "", index: int | None = None) -> None:
@@ -37,6 +42,12 @@ class Notebook(Journal):
         for instance in self.instances.values():
             if instance.function.kind == "controller":
                 self.note(instance, *EVERYTHING)
+
+    def _followed(self, fact: Followed) -> None:
+        self._assign(self.instances[fact.id], "is_followed", fact.is_followed)
+
+    def _glimpsed(self, fact: Glimpsed) -> None:
+        self._assign(self.instances[fact.id], "glimpsed", self._at)
 
     def _assign(self, target: Any, name: str, value: Any) -> None:
         super()._assign(target, name, value)

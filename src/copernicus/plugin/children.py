@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -50,6 +51,14 @@ class Child(Generic[R]):
         return self._out
 
     @property
+    def partial(self) -> R:
+        """What it has of its outputs so far, as of the last checkpoint of its job, if it is followed; the rest as in `out`.
+
+        They are provisional: the next ones take their place. One that is used in an answer stays.
+        """
+        return cast(R, self._function.signature.out.load_record(copy.deepcopy(self._view.partial)))
+
+    @property
     def wire(self) -> R:
         """Its outputs as sources of connections: they connect where `out` copies."""
         return cast(R, Result(self.name, self._function.signature.out))
@@ -95,6 +104,10 @@ class Child(Generic[R]):
     def resume(self) -> None:
         """Let it go on, if it is held."""
         self._plan.resume(self.name, self._view.is_held)
+
+    def follow(self, is_wanted: bool = True) -> None:
+        """See its provisional outputs from now on (`partial`): the controller is called with each checkpoint of its jobs."""
+        self._plan.follow(self.name, is_wanted, self._view.is_followed)
 
     def remove(self) -> None:
         """Remove it, with all its work."""
@@ -147,6 +160,7 @@ class Plan:
         self.holds: dict[str, str] = {}
         self.resumes: dict[str, None] = {}
         self.removes: dict[str, None] = {}
+        self.follows: dict[str, bool] = {}
 
     def close(self) -> None:
         """The call has ended."""
@@ -194,9 +208,15 @@ class Plan:
         if is_held:
             self.resumes[name] = None
 
+    def follow(self, name: str, is_wanted: bool, is_followed: bool) -> None:
+        """Follow a child, or no longer."""
+        self.follows.pop(name, None)
+        if is_wanted != is_followed:
+            self.follows[name] = is_wanted
+
     def remove(self, name: str) -> None:
         """Remove a child, whatever was said about it before."""
-        said: tuple[dict[str, Any], ...] = (self.starts, self.sets, self.holds, self.resumes)
+        said: tuple[dict[str, Any], ...] = (self.starts, self.sets, self.holds, self.resumes, self.follows)
         for part in said:
             part.pop(name, None)
         if name in self.known:

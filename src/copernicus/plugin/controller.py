@@ -88,6 +88,10 @@ class Call(Generic[Out, State]):
         """Return the children of `function` that failed since the last call."""
         return self._those(function, lambda view: view.has_failed)
 
+    def glimpsed(self, function: Function[..., R]) -> list[Child[R]]:
+        """Return the followed children of `function` whose provisional outputs (`partial`) are newer than at the last call."""
+        return self._those(function, lambda view: view.was_glimpsed)
+
     def _those(self, function: Function[..., R], is_wanted: Callable[[ChildView], bool]) -> list[Child[R]]:
         children = family_of(self._memory, function, self._plan).children
         names = [name for name in self._memory.news if name in children and name not in self._plan.removes]
@@ -146,6 +150,7 @@ class Call(Generic[Out, State]):
             note=self._note,
             warning=self._warning,
             lengths=lengths,
+            follows=plan.follows,
         )
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from copernicus.plugin.children import Family
 
 Key = tuple[str, int]
-_FLAGS = {"has_ended": False, "was_updated": False, "has_failed": False}
+_FLAGS = {"has_ended": False, "was_updated": False, "has_failed": False, "was_glimpsed": False}
 
 
 class Memory:
@@ -81,7 +81,7 @@ class Memory:
 
 
 def _has_news(view: ChildView) -> bool:
-    return view.has_ended or view.was_updated or view.has_failed
+    return view.has_ended or view.was_updated or view.has_failed or view.was_glimpsed
 
 
 def key_of(call: ControllerCall) -> Key:

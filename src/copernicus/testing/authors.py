@@ -75,6 +75,8 @@ class FakeChild:
     core_s: float = 0.0
     news: set[str] = field(default_factory=set)
     id: int = 0
+    is_followed: bool = False
+    partial: dict[str, Any] = field(default_factory=dict)
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -93,7 +95,8 @@ class FakeChild:
             name=self.name, function=self.function, outputs=dict(self.outputs), runs=self.runs,
             is_running=not (self.is_done or self.held or self.error), is_done=self.is_done, is_held=bool(self.held),
             error=self.error, core_s=self.core_s, has_ended="ended" in self.news, was_updated="updated" in self.news,
-            has_failed="failed" in self.news, id=self.id,
+            has_failed="failed" in self.news, id=self.id, is_followed=self.is_followed,
+            was_glimpsed="glimpsed" in self.news, partial=dict(self.partial) if self.is_followed else {},
         )  # fmt: skip
 
 
@@ -151,15 +154,27 @@ class FakeInstance(Generic[R]):
     def end(self, name: str, **outputs: Any) -> None:
         """Let a child end with these outputs (Python values, checked where its function is known)."""
         child = self._child(name)
+        child.outputs.update(self._dumped(child, outputs))
+        child.runs += 1
+        child.is_done, child.error, child.partial = True, "", {}
+        child.news |= {"ended", "updated"} if outputs else {"ended"}
+
+    def glimpse(self, name: str, **outputs: Any) -> None:
+        """Let a child's job have these provisional outputs with a checkpoint; the controller hears of it if it follows it."""
+        child = self._child(name)
+        child.partial = self._dumped(child, outputs)
+        if child.is_followed:
+            child.news.add("glimpsed")
+
+    def _dumped(self, child: FakeChild, outputs: Mapping[str, Any]) -> dict[str, Any]:
         function = self.functions.get(child.function)
+        dumped: dict[str, Any] = {}
         for output, value in outputs.items():
             shape = function.signature.out.members.get(output) if function is not None else None
             if function is not None and shape is None:
                 raise ModuleError(f"{child.function} has no output {output!r}.")
-            child.outputs[output] = shape.dump(value, output) if shape is not None else _plain(value)
-        child.runs += 1
-        child.is_done, child.error = True, ""
-        child.news |= {"ended", "updated"} if outputs else {"ended"}
+            dumped[output] = shape.dump(value, output) if shape is not None else _plain(value)
+        return dumped
 
     def fail(self, name: str, error: str) -> None:
         """Let a child fail."""
@@ -270,6 +285,8 @@ class FakeInstance(Generic[R]):
             self._child(hold.name).held = hold.why
         for name in answer.resumes:
             self._child(name).held = ""
+        for name, is_followed in answer.follows.items():
+            self._child(name).is_followed = is_followed
         self.note = self.note if answer.note is None else answer.note
         self.warning = self.warning if answer.warning is None else answer.warning
 

@@ -21,7 +21,11 @@ MOST_PROGRESS = 200
 
 
 class Checkpoints:
-    """Takes checkpoints in. `deciding` is the dispatch room's guard; `has_blob` says whether a whole blob is here."""
+    """Takes checkpoints in.
+
+    `deciding` is the dispatch room's guard; `has_blob` says whether a whole blob is here; `glimpsed` is told of newer
+    provisional outputs, within the unit that stores them.
+    """
 
     def __init__(
         self,
@@ -30,7 +34,9 @@ class Checkpoints:
         has_blob: Callable[[str], bool],
         clock: Callable[[], float],
         deciding: Callable[[], AbstractContextManager[None]],
+        glimpsed: Callable[[Unit, JobRecord], None],
     ) -> None:
+        self._glimpsed = glimpsed
         self._store, self._jobs, self._has_blob, self._clock, self._deciding = store, jobs, has_blob, clock, deciding
 
     async def take(self, request: m.CheckpointRequest, identity: Identity) -> m.CheckpointReply:
@@ -48,7 +54,10 @@ class Checkpoints:
         with self._deciding():
             why = self._fault(job, request)
             if not why:
-                self._jobs.put(unit, self._with(job, request))
+                kept = self._with(job, request)
+                self._jobs.put(unit, kept)
+                if request.outputs:
+                    self._glimpsed(unit, kept)
         await self._store.submit(unit)
         return m.CheckpointReply("refused" if why else "accepted", why)
 

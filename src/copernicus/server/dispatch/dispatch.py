@@ -66,7 +66,7 @@ class Dispatch:
         self.workers = Workers(monotonic, heartbeat_s)
         self.jobs = JobViews(store, self.workers, names, clock, monotonic)
         self.jobs.when_queued = self._queued
-        self.checkpoints = Checkpoints(store, self.jobs, has_blob, clock, self.deciding)
+        self.checkpoints = Checkpoints(store, self.jobs, has_blob, clock, self.deciding, self._glimpsed)
         self.streams = Streams(store, self.jobs, self.workers, has_blob, monotonic)
         self.when_broken: Callable[[Exception], None] = lambda error: None
         self._polls = Polls()
@@ -224,6 +224,9 @@ class Dispatch:
                 self.jobs.put(unit, replace(job, state="failed", why=refusal))
         elif job.state == "failed":
             self.ends.job_failed(unit, job, ended.error or job.why, outcomes.spent_core_s(job))
+
+    def _glimpsed(self, unit: Unit, job: JobRecord) -> None:
+        self.ends.job_glimpsed(unit, job)
 
     def _missing_blob(self, job: JobRecord, report: Report) -> str:
         """The first file that the report speaks of and that is not here, "" when all are."""

@@ -38,8 +38,9 @@ class Fetches:
 
         The same `fetch` waits for the same copy. Raise `Unavailable` when too many are asked for.
         """
+        fetch = f"{job.id}.{job.attempt} {fetch}"  # what another attempt brings has another name
         asked = self._asked.get(fetch)
-        if asked is None or (asked.wanted.job, asked.wanted.attempt) != (job.id, job.attempt):
+        if asked is None:
             self.forget()
             if len(self._asked) >= MOST_ASKED:
                 raise Unavailable(f"More than {MOST_ASKED} files are being fetched already.", "Try again later.")

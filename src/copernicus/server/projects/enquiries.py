@@ -14,7 +14,7 @@ from copernicus.dataflow.paths import parse_path
 from copernicus.dataflow.transaction import Catalog
 from copernicus.model.functions import FunctionSchema, ModuleSchema
 from copernicus.server.projects.chronicle import Chronicle
-from copernicus.server.projects.followed import job_at
+from copernicus.server.projects.followed import file_meant, job_at
 from copernicus.server.projects.graph import graph
 from copernicus.server.projects.history import History
 from copernicus.server.projects.live import LiveProject
@@ -22,7 +22,6 @@ from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs
 from copernicus.server.projects.provenance import Provenance
-from copernicus.server.projects.provisional import file_meant
 from copernicus.server.projects.reasons import Reasons
 from copernicus.server.storage.abc import BookStore, JobRecord, ProjectRow, Unit
 from copernicus.wire import messages as m
@@ -127,7 +126,7 @@ class Enquiries:
         return History(Past(self._find(project), self._store), self._jobs, self._has_blob)
 
     def file_meant(self, project: str, target: str) -> tuple[JobRecord, str, int, m.ProvisionalValue | None]:
-        """A file of a running job (see `provisional.file_meant`)."""
+        """A file of a running job (see `followed.file_meant`)."""
         return file_meant(self._find(project), self._jobs, target)
 
     def modules(self) -> m.ModulesReply:

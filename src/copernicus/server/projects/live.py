@@ -19,6 +19,8 @@ from copernicus.dataflow.trial import Answers, Trial, try_out
 from copernicus.errors import CopernicusError, InternalError, Unavailable
 from copernicus.server.projects.changes import Changes
 from copernicus.server.projects.ports import Jobs, ModuleCode
+from copernicus.server.projects.provisional import with_partial
+from copernicus.server.projects.states import States
 from copernicus.server.storage.abc import AppendRecord, BookStore, ProjectRow, Unit
 
 logger = logging.getLogger(__name__)
@@ -195,6 +197,7 @@ class LiveProject:
                 return engine.PureEvaluated(effect.key, None if answer.error else answer.outputs, answer.error)
             case transaction.StartCall():
                 call = msgspec.structs.replace(effect.call, project=self.row.id, reading=self._reading)
+                call = with_partial(call, self.network, States(self.network, self.row.id, self._jobs))
                 answer = await self._code.call(call)
                 if isinstance(answer, Forgotten):
                     return engine.CallForgotten(effect.call.instance, effect.call.seen)

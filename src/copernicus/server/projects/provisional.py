@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from copernicus.dataflow.edits import find_place
+import msgspec
+
+from copernicus.dataflow.calls import ControllerCall
 from copernicus.dataflow.network import Network, Place
-from copernicus.dataflow.paths import parse_path
 from copernicus.dataflow.views import source_of
-from copernicus.errors import UnknownPath, UsageError
-from copernicus.server.projects.followed import job_at
-from copernicus.server.projects.live import LiveProject
-from copernicus.server.projects.ports import Jobs
 from copernicus.server.projects.states import States
-from copernicus.server.storage.abc import JobRecord
 from copernicus.wire import messages as m
 
 
@@ -45,30 +41,20 @@ def provisional_at(network: Network, states: States, place: Place) -> m.Provisio
     return m.ProvisionalValue(value, job.id, found.attempt, found.at, found.progress) if value is not None else None
 
 
-def file_meant(project: LiveProject, jobs: Jobs, target: str) -> tuple[JobRecord, str, int, m.ProvisionalValue | None]:
-    """The job, the globs, which of the matches (-1: the last), and the provisional value, of a file of a job that runs.
+def partial_outputs(network: Network, states: States, child: int) -> dict[str, Any]:
+    """Return what an instance has of its outputs so far, by field."""
+    instance = network.instances.get(child)
+    places = [Place(child, "out", (field.name,)) for field in instance.function.outputs] if instance is not None else []
+    found = {str(place.path[0]): provisional_at(network, states, place) for place in places}
+    return {name: provisional.value for name, provisional in found.items() if provisional is not None}
 
-    `target` is the path of an output, or an instance or a job's number, a slash, and the name of a file in its folder that
-    may be watched. Raise `UnknownPath`, `UsageError`.
-    """
-    whose, slash, name = target.partition("/")
-    if slash:
-        job = job_at(project, jobs, whose)
-        if not name:
-            raise UsageError(f"{target} names no file.", f"Write: {whose}/stdout")
-        return job, name, -1, None
-    network = project.network
-    place = find_place(network, parse_path(target), target)
-    producer = producer_of(network, place) if place.side == "out" else None
-    if producer is None:
-        raise UsageError(f"{target} is no output of a command.", "Name one, or a file of a job: 17/stdout")
-    states = States(network, project.row.id, jobs)
-    found = states.job_of(network.instances[producer.instance])
-    if found is None:
-        raise UnknownPath(f"There is no job under way that makes {target}.", f"See: cpcc why {target.rpartition(':')[0]}")
-    output = found.description.outputs.get(str(producer.path[0]))
-    index = producer.path[1] if len(producer.path) == 2 else -1
-    is_file = output is not None and output.kind == ("files" if len(producer.path) == 2 else "file")
-    if output is None or not is_file or not isinstance(index, int):
-        raise UsageError(f"{target} is not one file.", "Name a file, or an element of an array of files.")
-    return found, output.pattern, index, provisional_at(network, states, place)
+
+def with_partial(call: ControllerCall, network: Network, states: States) -> ControllerCall:
+    """Return a controller's call with the provisional outputs of the children that it follows."""
+    if not any(view.is_followed for view in call.children):
+        return call
+    children = [
+        msgspec.structs.replace(view, partial=partial_outputs(network, states, view.id)) if view.is_followed else view
+        for view in call.children
+    ]
+    return msgspec.structs.replace(call, children=children)

@@ -261,6 +261,12 @@ class Projects:
         """File a finished job's outputs; return why they were refused, or ""."""
         return self._job_ended(unit, job, outputs, "", core_s)
 
+    def job_glimpsed(self, unit: Unit, job: JobRecord) -> None:
+        """Let controllers that follow a job's instance see that it has newer provisional outputs."""
+        project = self._by_id.get(job.project)
+        if project is not None and not job.reproduces:
+            project.step(unit, engine.CheckpointTaken(job.key))
+
     def job_failed(self, unit: Unit, job: JobRecord, error: str, core_s: float) -> None:
         """File a job that failed for good."""
         self._job_ended(unit, job, None, error, core_s)

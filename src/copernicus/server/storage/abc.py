@@ -317,6 +317,10 @@ class JobEnds(Protocol):
         evaluation is filed as failed with that reason, and the job's state becomes failed)."""
         ...
 
+    def job_glimpsed(self, unit: Unit, job: JobRecord) -> None:
+        """A job that runs has newer provisional outputs."""
+        ...
+
     def job_failed(self, unit: Unit, job: JobRecord, error: str, core_s: float) -> None:
         """The job failed for good: `error` holds the message and the last lines of its output."""
         ...
