@@ -68,6 +68,7 @@ class Instance:
         "since",
         "state_bytes",
         "stood",
+        "stood_at",
         "touched",
         "updated",
         "values",
@@ -89,6 +90,8 @@ class Instance:
         self.is_held, self.held_why = False, ""
         self.width: int | None = None
         self.key, self.key_seen, self.stood, self.renewed = "", 0, "", made
+        self.stood_at = 0
+        """When `stood` became what it shows; the same content may have stood there before."""
         self.seen, self.runs, self.ended, self.ended_error = 0, 0, 0, ""
         self.is_followed, self.glimpsed = False, 0
         """Whether its controller wants its provisional outputs, and when there were newer ones."""

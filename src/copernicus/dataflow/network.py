@@ -292,6 +292,7 @@ class Network(Notebook, Stamps):
                 self._stamp(instance, "out", (field,))
         self._put(instance.values, "out", dict(new))
         self._assign(instance, "stood", fact.key)
+        self._assign(instance, "stood_at", self._at)
         self._assign(instance, "since", self._time)
 
     def _reopened(self, fact: f.Reopened) -> None:

@@ -112,7 +112,7 @@ def version_of(network: Network, place: Place, known: dict[Place, int]) -> int:
     """
     newest = 0
     while True:
-        newest = max(newest, _stamp_of(network.instances[place.instance], place))
+        newest = max(newest, stamp_of(network.instances[place.instance], place))
         source = source_of(network, place)
         if source is NOWHERE:
             # It shows nothing now. When that began is known where the array is.
@@ -131,7 +131,9 @@ def version_of(network: Network, place: Place, known: dict[Place, int]) -> int:
     return max(newest, known.get(place, 0))
 
 
-def _stamp_of(instance: Instance, place: Place) -> int:
+def stamp_of(instance: Instance, place: Place) -> int:
+    """The sequence number at which what an instance itself holds at `place`, or is connected there, last changed; never too
+    low."""
     side, field = place.side, place.path[0]
     if len(place.path) > 1 and isinstance(place.path[1], int) and (side, field, None) in instance.elements:
         elements = instance.elements

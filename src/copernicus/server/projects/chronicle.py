@@ -40,7 +40,8 @@ class Chronicle:
         wanted = None if top.id == ROOT else ids | keys
         found: list[m.LogEntry] = []
         older = 0
-        async for record in self._past.records(0, lambda: wanted, before=request.before):
+        newest = request.before - 1 if request.before else self._network.seq
+        async for record in self._past.records(0, lambda: wanted, newest=lambda: newest):
             if len(found) >= (request.limit or ENTRIES):
                 older = record.seq + 1
                 break

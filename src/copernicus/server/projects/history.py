@@ -18,7 +18,7 @@ from copernicus.server.projects.happenings import Happening, happenings, is_pref
 from copernicus.server.projects.holders import Holder, holders
 from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.origins import Origins
-from copernicus.server.projects.past import Past, Result
+from copernicus.server.projects.past import Past, Result, newest_at
 from copernicus.server.projects.ports import Jobs
 from copernicus.server.projects.wording import shorten, show_value
 from copernicus.wire import messages as m
@@ -50,31 +50,22 @@ class History:
         path = parse_path(request.path)
         cursor = _read_cursor(request.cursor)
         asked = places_of(self._past.network, Looking(self._past.project, self._jobs), path, request.path)
-        watched, notes = self._follow(asked, request.is_standing)
-        watched[:] = [one for one in watched if not set(one.links) & set(cursor.crossed)]
-        reply = m.HistoryReply(str(path), [], notes=notes)
+        holders, notes = self._follow(asked, request.is_standing)
+        watch = Watch(self._past, holders, cursor)
         crossed = [(cursor.before, link) for link in cursor.crossed]
         found: list[tuple[Happening, m.Version]] = []
         shadow = Shadow() if request.is_standing else None
-        async for record in self._past.records(0, lambda: {one.place.instance for one in watched}):
-            if cursor.before and record.seq >= cursor.before:
-                continue
+        async for record in self._past.records(0, lambda: watch.ids, newest=lambda: watch.newest):
             if len(found) > request.limit and found[request.limit - 1][1].seq > found[-1][1].seq:
                 break  # there is an older one, so this page is full, and what is the same as before is known
-            results = await self._past.results(record, {one.place.instance for one in watched})
-            found += self._versions(record, results, watched, shadow)
+            results = await self._past.results(record, watch.ids)
+            found += self._versions(record, results, watch.holders, shadow)
             # Older versions of what a place is connected to were not seen there; but they may be what is seen there now.
             links = {Place(*fact_place(fact)) for fact in record.facts if isinstance(fact, Connected) and shadow is None}
-            crossed += [(record.seq, link) for link in links if any(link in one.links for one in watched)]
+            crossed += [(record.seq, link) for link in links if any(link in one.links for one in watch.holders)]
             made = {fact.id for fact in record.facts if isinstance(fact, Made)}
-            watched[:] = [
-                one
-                for one in watched
-                if not links & set(one.links) and one.place.instance not in made and not (shadow and shadow.covers(one.place))
-            ]
-            if not watched:
-                break
-        return self._page(reply, found, request.limit, crossed)
+            watch.leave(links, made, shadow)
+        return self._page(m.HistoryReply(str(path), [], notes=notes), found, request.limit, crossed)
 
     def _follow(self, asked: list[Place], is_standing: bool) -> tuple[list[Holder], list[str]]:
         """What is to be watched for the places that were asked about."""
@@ -147,6 +138,29 @@ class History:
                 here = Cursor(last, [link for seq, link in crossed if seq >= last])
                 cursor = base64.urlsafe_b64encode(msgspec.json.encode(here)).decode()
         return msgspec.structs.replace(reply, versions=versions[:limit], cursor=cursor)
+
+
+class Watch:
+    """The places that are watched while the log is read back, and where in it something is to be found."""
+
+    def __init__(self, past: Past, holders: list[Holder], cursor: Cursor) -> None:
+        self._past, self._limit = past, cursor.before - 1 if cursor.before else past.network.seq
+        self.holders = holders
+        self.leave(set(cursor.crossed), set(), None)
+
+    def leave(self, links: set[Place], made: set[int], shadow: Shadow | None) -> None:
+        """Watch no longer what is seen through these connections, these instances, what is hidden, what was removed."""
+        network = self._past.network
+        self.holders = [
+            one
+            for one in self.holders
+            if not links & set(one.links)
+            and one.place.instance not in made
+            and one.place.instance in network.instances
+            and not (shadow and shadow.covers(one.place))
+        ]
+        self.ids = {one.place.instance for one in self.holders}
+        self.newest = min(self._limit, max((newest_at(network, one.place) for one in self.holders), default=0))
 
 
 class Shadow:

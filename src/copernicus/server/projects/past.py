@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable, Collection
 from typing import NamedTuple
 
 from copernicus.dataflow.facts import Filed, Record, Stood, decode_record
-from copernicus.dataflow.network import Network
+from copernicus.dataflow.network import Network, Place
+from copernicus.dataflow.views import stamp_of
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.storage.abc import BookStore
 
-PAGE = 500
+PAGE = 200
 MOST_NAMED = 200
 """Up to so many instances are looked for in the bytes of a record before it is decoded."""
 
@@ -43,36 +44,35 @@ class Past:
         after: int,
         ids: Callable[[], Collection[int | str] | None],
         *,
-        before: int = 0,
-        with_connections: bool = False,
+        newest: Callable[[], int] | None = None,
     ) -> AsyncIterator[Record]:
-        """The records above `after` (and below `before`, if that is not 0), the newest first, as they stand when it begins.
+        """The records above `after`, the newest first, as they stand when it begins.
 
         `ids` says about which instances (numbers) and keys (texts) all facts are wanted, None: about all; records in which
-        there are none may be left out. What it says may change on the way. All connections
-        that were made are told `with_connections`. Between two pages others have their turn, so that the network may be
-        further afterwards.
+        there are none may be left out. `newest` says above which number no record is wanted. What these say may change on
+        the way. Between two pages others have their turn, so that the network may be further afterwards.
         """
         page = list(reversed(self.project.young))  # what leaves this list later is on disk by then, and above `before`
-        if before and (not page or before <= page[-1][0]):
-            page = []
-        else:
-            page = [(seq, data) for seq, data in page if not before or seq < before]
-            before = page[-1][0] if page else before or self.network.seq + 1
-        known, pattern = ids(), None
-        pattern = mentioning(known)
+        before = page[-1][0] if page else self.network.seq + 1
+        known: Collection[int | str] | None = ()
+        pattern: re.Pattern[bytes] | None = None
+        is_news = True  # whoever asks may want something else after each answer
         while True:
             for seq, data in page:
+                if is_news:
+                    limit, wanted, is_news = newest() if newest else self.network.seq, ids(), False
+                    if wanted != known:
+                        known, pattern = wanted, mentioning(wanted)
                 if seq <= after:
                     return
-                wanted = ids()
-                if wanted != known:
-                    known, pattern = wanted, mentioning(wanted)
-                if pattern is None or pattern.search(data) or (with_connections and b'["link",' in data):
+                if seq <= limit and (pattern is None or pattern.search(data)):
                     yield decode_record(data)
+                    is_news = True
+            if newest is not None:
+                before = min(before, newest() + 1)
             if before <= after + 1:
                 return
-            page = self._store.newest_records(self.project.row.id, before, PAGE)
+            page, is_news = self._store.newest_records(self.project.row.id, before, PAGE), True
             if not page:
                 return
             before = page[-1][0]
@@ -130,3 +130,12 @@ def mentioning(ids: Collection[int | str] | None) -> re.Pattern[bytes] | None:
     # A fact is an array that begins with its tag, and those about one instance, or key, go on with it.
     names = [str(id) if isinstance(id, int) else f'"{re.escape(id)}"' for id in ids]
     return re.compile(rb'\["[a-z]+",(?:%s)[,\]]' % "|".join(sorted(names)).encode())
+
+
+def newest_at(network: Network, place: Place) -> int:
+    """No record above this one did anything to what an instance holds, or is connected, at a place."""
+    instance = network.instances.get(place.instance)
+    if instance is None:
+        return 0  # it was removed while somebody read
+    stamp = stamp_of(instance, place)
+    return max(stamp, instance.stood_at, instance.made) if place.side == "out" else max(stamp, instance.made)

@@ -12,7 +12,7 @@ from copernicus.server.projects.happenings import Happening, happenings
 from copernicus.server.projects.history import History, Shadow, blobs_in, places_of
 from copernicus.server.projects.holders import holders, link_of
 from copernicus.server.projects.looking import Looking
-from copernicus.server.projects.past import Past, Result
+from copernicus.server.projects.past import Past, Result, newest_at
 from copernicus.server.projects.ports import Jobs
 from copernicus.wire import messages as m
 
@@ -48,8 +48,8 @@ class Provenance:
         self._steps: list[_Step] = []
         self._awaited: dict[tuple[int, str], list[_Step]] = {}
         """Steps that hold a result, until it is known when its key was taken: from (instance, key)."""
-        self._connected_at: dict[Place, int] = {}
-        """When the connections were made that were met so far."""
+        self._connected: dict[Place, int] = {}
+        """When the connections were made that were asked for so far."""
         self._notes: dict[str, None] = {}
         self._position = self._end = 0
 
@@ -60,7 +60,7 @@ class Provenance:
             raise UsageError(f"{text!r} does not name a value.", "Name a place: INSTANCE:out.FIELD")
         (asked,) = places_of(network, Looking(self._past.project, self._jobs), path, text)
         self._end = self._position = network.seq + 1
-        first = self._resolve(asked, network.seq)
+        first = await self._resolve(asked, network.seq)
         for _ in range(MOST_PASSES):
             await self._walk()
             late = [step for step in self._steps if step.is_late]
@@ -80,7 +80,7 @@ class Provenance:
 
     async def _walk(self) -> None:
         """Read the log once, from its end, for the steps that are open."""
-        async for record in self._past.records(0, self._ids, with_connections=True):
+        async for record in self._past.records(0, self._ids, newest=self._newest):
             self._position = record.seq
             await self._read(record)
             if not self._awaited and not any(step.is_open for step in self._steps):
@@ -92,18 +92,25 @@ class Provenance:
         number = {index: position for position, index in enumerate(kept)}
         told = []
         for step in (self._steps[index] for index in kept):
-            instance = self._past.network.instances[step.place.instance]
+            instance = self._past.network.instances.get(step.place.instance)
             path, shown_at = self._history.path_of(step.place), self._history.path_of(step.shown_at)
-            is_stale = step.place.side == "out" and instance.is_evaluated and instance.is_remade
+            is_stale = step.place.side == "out" and instance is not None and instance.is_evaluated and instance.is_remade
             sources = [number[index] for index in step.sources if index in number]
             told.append(m.Step(path, shown_at, step.versions, sources, is_stale))
         return told
+
+    def _newest(self) -> int:
+        """Above this record nothing is of interest any more."""
+        if self._awaited:
+            return self._position
+        bounds = [min(step.upto, newest_at(step.network, step.place)) for step in self._steps if step.is_open]
+        return max(bounds, default=0)
 
     def _ids(self) -> set[int]:
         ids = {step.place.instance for step in self._steps if step.is_open}
         return ids | {id for id, _ in self._awaited}
 
-    def _resolve(self, place: Place, upto: int) -> list[int]:
+    async def _resolve(self, place: Place, upto: int) -> list[int]:
         """The steps for what `place` showed in transaction `upto`."""
         network, found = self._past.network, dict[int, None]()
         near: dict[Place, Place] = {}
@@ -112,10 +119,27 @@ class Provenance:
                 near[link_of(network, one.place) or one.place] = one.place
                 continue
             # Through a connection that was not there yet nothing was seen: what stood at its near end was its own.
-            young = next((link for link in one.links if self._connected_at.get(link, 0) > upto), None)
-            holder = one.place if young is None else near.get(young, young)
+            holder = one.place
+            for link in one.links:
+                if await self._is_younger(link, upto):
+                    holder = near.get(link, link)
+                    break
             found |= dict.fromkeys(self._step(holder, place, upto))
         return list(found)
+
+    async def _is_younger(self, link: Place, upto: int) -> bool:
+        """Whether a connection was made after transaction `upto`."""
+        bound = newest_at(self._past.network, link)
+        if bound <= upto:
+            return False
+        if link not in self._connected:
+            self._connected[link] = 0
+            async for record in self._past.records(0, lambda: {link.instance}, newest=lambda: bound):
+                places = [Place(fact.id, fact.side, fact.path) for fact in record.facts if isinstance(fact, f.Connected)]
+                if link in places:
+                    self._connected[link] = record.seq
+                    break
+        return self._connected[link] > upto
 
     def _step(self, place: Place, shown_at: Place, upto: int) -> list[int]:
         for index, step in enumerate(self._steps):
@@ -132,34 +156,35 @@ class Provenance:
 
     async def _read(self, record: f.Record) -> None:
         """Let every step take what the record did to it, also those that the record itself leads to."""
-        for fact in record.facts:
-            if isinstance(fact, f.Connected):
-                self._connected_at.setdefault(Place(fact.id, fact.side, fact.path), record.seq)
         done = 0
         while done < len(self._steps):
             for step in self._steps[done:]:
                 done += 1
                 if step.is_open:
-                    self._take(step, record, await self._past.results(record, {step.place.instance}))
+                    await self._take(step, record, await self._past.results(record, {step.place.instance}))
             for fact in record.facts:
                 if isinstance(fact, f.Took) and (waiting := self._awaited.pop((fact.id, fact.key), None)):
-                    self._lead_to(waiting, self._past.network.instances[fact.id], record.seq)
+                    instance = self._past.network.instances.get(fact.id)
+                    if instance is not None:
+                        await self._lead_to(waiting, instance, record.seq)
 
-    def _take(self, step: _Step, record: f.Record, results: dict[str, Result]) -> None:
-        if record.seq > step.upto:
+    async def _take(self, step: _Step, record: f.Record, results: dict[str, Result]) -> None:
+        if step.place.instance not in self._past.network.instances:
+            step.is_open = False  # it was removed meanwhile
+        if record.seq > step.upto or not step.is_open:
             return
         for happening in reversed(list(happenings(record, step.place, results))):
             if happening.event == "connected" and happening.source and happening.source.instance in step.network.instances:
                 kept_at = step.kept.pop(happening.place, None)
                 if kept_at is not None or not step.shadow.covers(happening.place):  # it was a view then
-                    step.sources |= dict.fromkeys(self._resolve(happening.source, kept_at or step.upto))
+                    step.sources |= dict.fromkeys(await self._resolve(happening.source, kept_at or step.upto))
             if step.shadow.takes(happening):
                 step.versions.append(self._history.version(record, happening))
-                self._follow(step, record, happening)
+                await self._follow(step, record, happening)
         made = any(isinstance(fact, f.Made) and fact.id == step.place.instance for fact in record.facts)
         step.is_open = not made and not (step.shadow.covers(step.place) and not step.kept)
 
-    def _follow(self, step: _Step, record: f.Record, happening: Happening) -> None:
+    async def _follow(self, step: _Step, record: f.Record, happening: Happening) -> None:
         """Find out what a version was made from."""
         network = step.network
         if happening.event == "disconnected":
@@ -170,13 +195,13 @@ class Provenance:
             for fact in record.facts:
                 if isinstance(fact, f.Seen) and fact.id in network.instances:
                     caller = network.instances[fact.id]
-                    self._lead_to([step], caller, fact.seq)
+                    await self._lead_to([step], caller, fact.seq)
                     for place in self._given_by_children(caller, happening):
-                        step.sources |= dict.fromkeys(self._resolve(place, fact.seq))
+                        step.sources |= dict.fromkeys(await self._resolve(place, fact.seq))
 
-    def _lead_to(self, steps: list[_Step], instance: Instance, seq: int) -> None:
+    async def _lead_to(self, steps: list[_Step], instance: Instance, seq: int) -> None:
         for field in instance.function.inputs:
-            found = self._resolve(Place(instance.id, "in", (field.name,)), seq)
+            found = await self._resolve(Place(instance.id, "in", (field.name,)), seq)
             for step in steps:
                 step.sources |= dict.fromkeys(found)
 

@@ -83,8 +83,7 @@ class Reasons:
         evaluation = self._network.evaluations.get(instance.stood)
         if evaluation is None or evaluation.instance != instance.id:
             return False
-        newest = max(instance.changed["out"].values(), default=0)
-        return evaluation.state != "done" or newest <= evaluation.filed
+        return evaluation.state != "done" or instance.stood_at <= evaluation.filed
 
     async def _holder(self, instance: Instance) -> list[str]:
         """Who holds an instance, or what is around it, and since when."""
