@@ -96,6 +96,28 @@ def test_history_says_who_wrote_what(system: System) -> None:
     assert len(json.loads(ada("history", "--json", "--all", "told")[1])) == 4
 
 
+def test_a_result_that_was_there_is_said_aloud(system: System) -> None:
+    ada, bob = terminal(system, "ada"), terminal(system, "bob")
+    system.worker("-n", "1")
+    ada("instance", "math::double", "twice")
+    ada("set", "twice:in.integer_inputs", "3")
+    ada("activate", "twice")
+    for value in ("6", "8"):
+        system.until(lambda value=value: bob("get", "--json", "twice:out.integer_outputs")[1] == f"{value}\n", what="a job")
+        bob("set", "twice:in.integer_inputs", "4")
+    (first,) = {row["origin"]["job"] for row in json.loads(ada("history", "--json", "twice:out.integer_outputs")[1])[1:]}
+    status, said = ada("set", "twice:in.integer_inputs", "3")
+    assert status == 0
+    assert f"twice: the result stands that was there already (job {first}, " in said
+    assert f"The result stands that was there already (job {first}, " in ada("why", "twice")[1]
+    assert f"twice has its result at once (job {first})" in ada("log", "twice")[1]
+    newest = json.loads(ada("history", "--json", "twice:out.integer_outputs")[1])[0]["origin"]
+    assert (newest["job"], newest["is_reused"], newest["executable"]) == (first, True, "math/double")
+    where = ada("why", "twice:out.integer_outputs")[1]
+    assert f"from job {first}, attempt 1 on" in where
+    assert "it stands again" in where
+
+
 def test_what_others_write_beside_it_is_no_conflict(system: System) -> None:
     ada, bob = terminal(system, "ada"), terminal(system, "bob")
     bob("instance", "math::add", "beside")
