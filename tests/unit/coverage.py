@@ -18,7 +18,7 @@ ELSEWHERE = {
 SITUATIONS = (
     "a running job was superseded", "a superseded job finished", "an earlier result stood again", "an evaluation was joined",
     "an answer came too late", "a call was lost in a crash", "an index retired", "an index came back", "a job had to wait",
-    "a failure was told", "a child was held", "a bad answer",
+    "a failure was told", "a child was held", "a longer job went on from a shorter one", "a bad answer",
 )  # fmt: skip
 RARE = 0.002
 """In less than so many of all histories: too seldom."""

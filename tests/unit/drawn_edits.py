@@ -96,7 +96,7 @@ def some_edit(chance: Random, reference: Reference) -> e.Edit:
     makers += [
         lambda chance, _: e.Activate(chance.choice(["", *made])),
         lambda chance, _: e.Activate(chance.choice(["", *tops])),
-        lambda chance, _: e.Deactivate(chance.choice(["", *made])),
+        lambda chance, _: e.Deactivate(chance.choice(["", *made]), chance.random() < 0.5),
         lambda chance, _: e.ClearError(chance.choice(["", "", *made])),
         lambda chance, _: e.ForceRerun(chance.choice(made)),
         lambda chance, _: e.RenameInstance(chance.choice(tops), chance.choice(NAMES)),

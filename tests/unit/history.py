@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.unit import drawn_edits as drawn
 from tests.unit.foresight import Foresight
-from tests.unit.functions import FUNCTIONS
+from tests.unit.functions import FUNCTIONS, RUN
 from tests.unit.witness import Witness
 
 from copernicus.dataflow.calls import ChildStart, ControllerAnswer
@@ -100,6 +100,15 @@ class History:
     def edit(self, chance: Random) -> None:
         for _ in range(chance.randint(1, 5)):
             self.edited(drawn.some_edit(chance, self.witness.reference))
+
+    @rule
+    def lengthen(self, chance: Random) -> bool:
+        """A job is made longer, or shorter."""
+        made = self.witness.reference.made
+        runs = [path for path in drawn.top(self.witness.reference) if made[path].function.name == RUN.name]
+        if runs:
+            self.edited(e.SetValue(f"{chance.choice(runs)}:in.n", chance.randrange(1, 6)))
+        return bool(runs)
 
     @rule
     def set_back(self, chance: Random) -> bool:

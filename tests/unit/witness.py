@@ -219,6 +219,7 @@ class Witness:
             case transaction.WantJob():
                 self.asked[effect.key] = (effect.description.executable.replace("/", "::"), functions.asked(effect.description))
                 assert list(effect.extends) == self._earlier(effect.path, effect.key), "goes on from something else"
+                self.happened["a longer job went on from a shorter one"] += bool(effect.extends)
                 job = self.jobs.setdefault(effect.key, {"state": "cancelled"})
                 assert job["state"] not in ("done", "failed"), f"a job that is {job['state']} is wanted again"
                 if job["state"] != "leased":
