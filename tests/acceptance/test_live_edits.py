@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from copernicus.errors import Refused
+from copernicus.model import edits as e
 from copernicus.testing import CopernicusInABox
 
 FUNCTIONS = """
@@ -95,3 +97,51 @@ def test_a_preview_says_what_comes_and_changes_nothing(box: CopernicusInABox) ->
     assert running(box) == ["one"], "nothing has happened to it"
     bag = box.ask("run", "--preview", "--n", "2", "--", "python3", "-V")
     assert bag["certain"] == ["python3:lay_out", "python3:jobs:run_0", "python3:jobs:run_1"]
+
+
+def test_an_undo_brings_the_old_result_back_without_a_new_job(box: CopernicusInABox) -> None:
+    open_gate(box, 1)
+    open_gate(box, 2)
+    box.wait(lambda: value(box, "two:out.twice") == 4, what="both jobs are done")
+    box.cpcc("set", "one:in.n", "3")
+    box.wait(lambda: running(box) == ["one"], what="the job for 3 runs")
+    said = box.cpcc("undo", "--preview")
+    assert "one:in.n was set to 3" in said
+    assert "results that stand again: one (job 1)" in said
+    assert "3 of one (leased" in said
+    assert value(box, "one:in.n") == 3
+    undone = box.ask("undo")
+    assert (value(box, "one:in.n"), value(box, "one:out.twice"), value(box, "two:out.twice")) == (1, 2, 4)
+    box.wait(lambda: running(box) == [], what="the job for 3 was given up")
+    assert box.ask("status")["jobs"] == {"done": 2, "cancelled": 1}
+    refused = box.system.run(["cpcc", "undo", str(undone["undone"])], is_checked=False)
+    assert "was taken back already by root" in refused.stderr
+    assert f"cpcc undo {undone['seq']}" in refused.stderr
+    box.cpcc("undo", str(undone["seq"]))
+    assert value(box, "one:in.n") == 3, "the undo of an undo is a redo"
+
+
+def test_what_was_removed_comes_back_as_it_was_even_after_kill_9(box: CopernicusInABox) -> None:
+    open_gate(box, 1)
+    open_gate(box, 2)
+    box.wait(lambda: value(box, "two:out.twice") == 4, what="both jobs are done")
+    project = box.client.project("first")
+    project.rename("one", "uno")
+    removed = project.apply([e.RemoveInstance("uno")]).seq
+    assert value(box, "two:in.n") == 2, "it keeps what it saw"
+    later = project.apply([e.SetValue("two:in.n", 1)]).seq
+    with pytest.raises(Refused, match=rf"two:in.n was set to 1 by root .* \(transaction {later}\)"):
+        project.undo(removed)
+    project.undo()
+    found = project.preview_undo(removed).preview
+    assert found is not None
+    assert found.standing == {"uno": 1}
+    project.undo(removed)
+    box.system.kill_server()
+    box.system.start()
+    assert (value(box, "uno:out.twice"), value(box, "two:out.twice")) == (2, 4)
+    assert [row.state for row in project.list("").instances] == ["idle", "idle"]
+    assert project.list("two:in.n").places[0].source == "uno:out.twice"
+    project.undo()
+    assert [row.path for row in project.list("").instances] == ["one", "two"], "the name, too"
+    assert box.ask("status")["jobs"] == {"done": 3}, "one for two:in.n = 1, none for all that came back"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FOUND = {"absent", "missing"}
 DERIVED = ("touched", "in_flight", "is_busy", "busy_children", "is_remade", "updated", "heard", "depth", "why_blocked",
            "is_told", "news", "state_bytes")  # fmt: skip
-NAMES = ("seq", "head", "next_id", "imported", "functions", "strikes", "courses")
+NAMES = ("undos", "seq", "head", "next_id", "imported", "functions", "strikes", "courses")
 STORED = {
     kind: tuple(name for name in kind.__slots__ if name not in {*FOUND, *DERIVED, "values", "outputs", "function"})
     for kind in (Instance, Evaluation)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.unit import functions
 from tests.unit.comparison import compare, derived, differ, observe
+from tests.unit.deeds import Deed, Deeds
 from tests.unit.reference_history import rename, renamed
 from tests.unit.reference_model import Reference
 from tests.unit.reference_tree import get
@@ -17,7 +18,7 @@ from tests.unit.told import Told
 from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.calls import ControllerAnswer, ControllerCall
 from copernicus.dataflow.edits import find_instance
-from copernicus.dataflow.instances import Instance, Place
+from copernicus.dataflow.instances import ROOT, Instance, Place
 from copernicus.dataflow.network import Network
 from copernicus.dataflow.tree import type_at
 from copernicus.dataflow.views import read
@@ -44,6 +45,7 @@ class Witness:
         self.reference = Reference({schema.name: schema for schema in functions.FUNCTIONS})
         self.clock = 0
         self.happened: Counter[str] = self.reference.happened
+        self.deeds = Deeds(self)
         self.is_sound = True
         """No comparison has failed."""
         self.told = Told()
@@ -98,17 +100,20 @@ class Witness:
     def edit(self, *edits: e.Edit, is_check: bool = False) -> bool:
         """Ask for edits; say whether they were accepted. Those that are refused, or only checked, leave no trace."""
         before, asks = derived(self.network), len(self.todo)
+        stood = self.deeds.stand(is_whole=any(isinstance(edit, e.RemoveInstance) for edit in edits))
 
         def follow() -> None:
             for edit in edits if not is_check else ():
                 self._follow(edit)
 
         try:
-            self.step(engine.EditsRequested(list(edits), "ada", is_check), follow)
+            outcome = self.step(engine.EditsRequested(list(edits), "ada", is_check), follow)
         except CopernicusError:
             is_check, is_accepted = True, False
         else:
             is_accepted = True
+            if outcome.seq is not None:
+                self.deeds.done[outcome.seq] = Deed(stood, self.deeds.stand(is_whole=False))
         if is_check:
             self.compare_with_log()
             assert derived(self.network) == before, "a refused transaction left something behind"
@@ -173,6 +178,7 @@ class Witness:
         other = Witness(self.every)
         other.log, other.asked, other.keys, other.clock = list(self.log), dict(self.asked), dict(self.keys), self.clock
         other.jobs, other.reference, other.seen_at = deepcopy(self.jobs), self.reference.copy(), dict(self.seen_at)
+        other.deeds.done = dict(self.deeds.done)
         for data in other.log:
             engine.fold(other.network, data)
         other.crash()
@@ -343,7 +349,7 @@ class Witness:
                 reference.remove(edit.path, self._kind)
             case e.RenameInstance():
                 rename(reference, edit.path, edit.name)
-                self.seen_at = {renamed(path, edit.path, edit.name): saw for path, saw in self.seen_at.items()}
+                self.moved(edit.path, edit.name)
             case e.Connect():
                 destination = reference.place(edit.destination)
                 reference.connect(reference.place(edit.source), destination)
@@ -369,6 +375,14 @@ class Witness:
                     one.error = ""
             case e.ForceRerun():
                 reference.rerun(edit.path, self._kind)
+
+    def moved(self, path: str, name: str) -> None:
+        """An instance at the top has another name."""
+        self.seen_at = {renamed(one, path, name): saw for one, saw in self.seen_at.items()}
+
+    def ids(self) -> dict[str, int]:
+        """The instances by their paths."""
+        return {self.network.path_of(id): id for id in self.network.instances if id != ROOT}
 
     def _kind(self, at: tuple[str, str, tuple[str | int, ...]]) -> Type:
         schema = self.reference.made[at[0]].function

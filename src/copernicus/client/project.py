@@ -194,6 +194,17 @@ class Project(Editor):
         """Return what would follow if `edits` were applied as one transaction; nothing is changed."""
         return self.client.caller.call(m.PreviewRequest(self.name, list(edits)), timeout_s=PREVIEW_S)
 
+    def undo(self, seq: int | None = None) -> m.UndoReply:
+        """Take back one transaction that a person made, by default the last one that is not taken back.
+
+        An undo can be taken back like any other transaction. Raises `Refused` when a later one wrote the same place.
+        """
+        return self.client.caller.call(m.UndoRequest(self.name, seq, new_request_id()), timeout_s=PREVIEW_S)
+
+    def preview_undo(self, seq: int | None = None) -> m.UndoReply:
+        """Return what `undo` would take back, and what would follow (`preview`); nothing is changed."""
+        return self.client.caller.call(m.UndoRequest(self.name, seq, is_preview=True), timeout_s=PREVIEW_S)
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Collect edits and commit them at the end of the block; an exception in it commits nothing.

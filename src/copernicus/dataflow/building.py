@@ -54,7 +54,7 @@ def make_instance(
 ) -> Instance:
     """Make an instance, and what is fixed inside it; `Refused` when the name is taken."""
     network = tx.network
-    _refuse_taken(tx, name, parent)
+    refuse_taken(tx, name, parent)
     schema = declare(tx, function)
     tx.do(f.Made(network.next_id, name, parent.id, schema.name, is_held, index))
     instance = network.instances[network.next_id - 1]
@@ -64,7 +64,8 @@ def make_instance(
     return instance
 
 
-def _refuse_taken(tx: Transaction, name: str, parent: Instance) -> None:
+def refuse_taken(tx: Transaction, name: str, parent: Instance) -> None:
+    """Raise `Refused` when there is an instance of this name."""
     if name in parent.children:
         where = f"in {tx.network.path_of(parent.id)}" if parent.id != ROOT else "in this project"
         raise Refused(f"There is already an instance {name!r} {where}.", "Choose another name.")
@@ -73,7 +74,7 @@ def _refuse_taken(tx: Transaction, name: str, parent: Instance) -> None:
 def rename_instance(tx: Transaction, instance: Instance, name: str) -> None:
     """Give an instance another name; `Refused` when it is taken. Whatever names its path elsewhere is told."""
     network = tx.network
-    _refuse_taken(tx, name, network.instances[instance.parent])
+    refuse_taken(tx, name, network.instances[instance.parent])
     tx.do(f.Renamed(instance.id, name))
     for one in network.subtree(instance):
         evaluation = network.evaluations.get(one.key)

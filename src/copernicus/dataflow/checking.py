@@ -133,7 +133,8 @@ class CheckedFold:
     def _made(self, fact: f.Made) -> None:
         network = self.network
         parent, schema = network.instances[fact.parent], network.functions[fact.function]
-        _must(fact.id == network.next_id and bool(_NAME.fullmatch(fact.name)), "no instance")
+        is_free = fact.id == network.next_id or (ROOT < fact.id < network.next_id and fact.id not in network.instances)
+        _must(is_free and bool(_NAME.fullmatch(fact.name)), "no instance")
         _must(fact.name not in parent.children and parent.function.kind in _COMPOSITES, "no place for an instance")
         if parent.function.kind == "scatter":
             name = f"{parent.function.base.rpartition('::')[2]}_{fact.index}"

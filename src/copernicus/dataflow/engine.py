@@ -16,8 +16,10 @@ from copernicus.dataflow.edits import apply_edit
 from copernicus.dataflow.evaluating import described, file_result
 from copernicus.dataflow.instances import ORIGIN
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
+from copernicus.dataflow.restoring import take_back
 from copernicus.dataflow.settling import refresh_busy, settle
 from copernicus.dataflow.status import is_pending
+from copernicus.dataflow.taking_back import Undoing
 from copernicus.dataflow.transaction import Catalog, Effect, EvaluatePure, Transaction
 from copernicus.dataflow.upgrading import adopt_installed
 from copernicus.dataflow.views import inputs_of, version_of
@@ -38,6 +40,13 @@ class EditsRequested(msgspec.Struct, frozen=True):
     spots: tuple[str, ...] = ()
     conversions: dict[int, Converted] = {}
     look: Callable[[], None] | None = None
+
+
+class UndoRequested(msgspec.Struct, frozen=True):
+    """A user asks for a transaction to be taken back; `undoing` has read the log up to now."""
+
+    undoing: Undoing
+    actor: str
 
 
 class JobDescribed(msgspec.Struct, frozen=True):
@@ -122,7 +131,8 @@ class ProjectLoaded(msgspec.Struct, frozen=True):
 
 
 Event = (
-    EditsRequested | JobDescribed | PureEvaluated | CallEnded | CallForgotten | JobEnded | CheckpointTaken | Resumed
+    EditsRequested | UndoRequested | JobDescribed | PureEvaluated | CallEnded | CallForgotten | JobEnded
+    | CheckpointTaken | Resumed
     | ResultsDeleted | PurgeRequested | ProjectLoaded
 )  # fmt: skip
 
@@ -169,6 +179,8 @@ def happen(tx: Transaction, event: Event) -> tuple[list[str], str]:
     match event:
         case EditsRequested():
             told = _apply_edits(tx, event)
+        case UndoRequested():
+            told = take_back(tx, event.undoing)
         case JobDescribed():
             if event.id in network.instances:
                 described(tx, network.instances[event.id], event.seen, event.description, event.error)

@@ -26,6 +26,12 @@ def hash_of(content: Any) -> str:
     return blake3(_encoder.encode(content)).hexdigest(length=16)
 
 
+def is_struck(network: Network, key: str) -> bool:
+    """Whether the results of a key are not to be used any more."""
+    base, _, strikes = key.partition("~")
+    return network.strikes.get(base, 0) != int(strikes or 0)
+
+
 def consider_evaluated(tx: Transaction, instance: Instance) -> None:
     """Begin what an evaluated instance has to do now, if anything."""
     network = tx.network

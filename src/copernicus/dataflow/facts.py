@@ -256,6 +256,25 @@ class Adopted(_Fact, frozen=True, tag="adopt"):
     schema: FunctionSchema
 
 
+class TookBack(_Fact, frozen=True, tag="undo"):
+    """This record takes back what a person wrote in record `seq`, which may itself have taken something back."""
+
+    seq: int
+
+
+class Restored(_Fact, frozen=True, tag="back"):
+    """An instance that had been removed is back, with what it had seen and what had happened in it."""
+
+    id: int
+    seen: int = 0
+    runs: int = 0
+    ended: int = 0
+    ended_error: str = ""
+    has_news: bool = False
+    core_s: float = 0.0
+    error: str = ""
+
+
 class Upgraded(_Fact, frozen=True, tag="upgrade"):
     """What an instance has seen, and its evaluation, stand for its inputs as an upgrade has converted them."""
 
@@ -285,7 +304,7 @@ Fact = (
     Imported | Declared | Made | Removed | Renamed | Connected | Disconnected | Wrote | Shortened | Widened | Held
     | HeldByController | Begun | Took | Left | Renewed | Filed | Stood | Reopened | Struck | Seen | Reset | ErrorSet
     | ErrorCleared | Noted | Ended | Discarded | Purged | Loaded | Adopted | Upgraded
-    | Awaited | Followed | Glimpsed
+    | Awaited | Followed | Glimpsed | TookBack | Restored
 )  # fmt: skip
 
 

@@ -6,24 +6,22 @@ each change leaves there how it is taken back, so that a refusal, a check and a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from copernicus.dataflow import facts as f, tree
 from copernicus.dataflow.instances import ORIGIN, ROOT, Evaluation, Instance, Place
 from copernicus.dataflow.notebook import GONE, Notebook
 from copernicus.dataflow.paths import Member
+from copernicus.dataflow.population import Population
 from copernicus.dataflow.stamps import Stamps
 from copernicus.errors import CorruptData
 from copernicus.model.functions import FunctionSchema
-from copernicus.model.types import Type
 
 __all__ = ["ROOT", "Evaluation", "Instance", "Network", "Place"]
 
-_PROJECT = FunctionSchema("project", "network")
 
-
-class Network(Notebook, Stamps):
+class Network(Notebook, Stamps, Population):
     """One project's network. `seq` is the number of the last record, `head` its hash."""
 
     def __init__(self) -> None:
@@ -31,9 +29,10 @@ class Network(Notebook, Stamps):
         self.seq, self.head, self.next_id = 0, "", 1
         self.functions: dict[str, FunctionSchema] = {}
         self.imported: dict[str, int] = {}
-        self.instances: dict[int, Instance] = {ROOT: Instance(ROOT, "", -1, _PROJECT, None, 0)}
         self.evaluations: dict[str, Evaluation] = {}
         self.strikes: dict[str, int] = {}
+        self.undos: dict[int, int] = {}
+        """For each record that took one back: which."""
         self.courses: dict[str, dict[int, list[str]]] = {}
         """Of each course, and each instance, the keys that it has had, unless one of them was struck since."""
         self.moves: dict[int, dict[int, int]] = {}
@@ -44,36 +43,6 @@ class Network(Notebook, Stamps):
         """How long the cascade is that led to each question under way (by instance, or key); derived."""
         self._time = 0.0
         self._unordered: dict[int, Instance] = {}
-
-    # --- looking -------------------------------------------------------------------------------------------------
-
-    def children(self, instance: Instance) -> Iterator[Instance]:
-        """The instances inside `instance`, in the order in which they were made."""
-        return (self.instances[id] for id in instance.children.values())
-
-    def subtree(self, instance: Instance) -> Iterator[Instance]:
-        """`instance` and all instances below it, from the top down."""
-        stack = [instance]
-        while stack:
-            one = stack.pop()
-            yield one
-            stack.extend(self.instances[id] for id in reversed(one.children.values()))
-
-    def ancestors(self, instance: Instance) -> Iterator[Instance]:
-        """`instance` and what is around it, from the inside out, without the project itself."""
-        while instance.id != ROOT:
-            yield instance
-            instance = self.instances[instance.parent]
-
-    def path_of(self, id: int) -> str:
-        """The path of an instance, in names."""
-        return ":".join(reversed([one.name for one in self.ancestors(self.instances[id])]))
-
-    def fields(self, instance: Instance, side: str) -> dict[str, Type]:
-        """The fields of one side with their types."""
-        schema = instance.function
-        members = schema.inputs if side == "in" else schema.outputs if side == "out" else schema.state
-        return {field.name: field.kind for field in members}
 
     def job_now(self, job: int | None, seq: int) -> int | None:
         """The number here of a job that record `seq` names, None when it has no record here."""
@@ -131,7 +100,10 @@ class Network(Notebook, Stamps):
         instance = Instance(fact.id, fact.name, fact.parent, self.functions[fact.function], fact.index, self._at)
         instance.is_held, instance.since = fact.is_held, self._time
         self._put(self.instances, fact.id, instance)
-        self._put(self.instances[fact.parent].children, fact.name, fact.id)
+        around = self.instances[fact.parent]
+        self._put(around.children, fact.name, fact.id)
+        if fact.id < self.next_id:  # one that is back takes its place among the others
+            self._assign(around, "children", dict(sorted(around.children.items(), key=lambda child: child[1])))
         self._note_child(instance)
         self._assign(self, "next_id", max(self.next_id, fact.id + 1))
 
@@ -154,6 +126,14 @@ class Network(Notebook, Stamps):
         children = {fact.name if id == fact.id else name: id for name, id in around.children.items()}
         self._assign(around, "children", children)
         self._assign(instance, "name", fact.name)
+
+    def _took_back(self, fact: f.TookBack) -> None:
+        self._put(self.undos, self._at, fact.seq)
+
+    def _restored(self, fact: f.Restored) -> None:
+        instance = self.instances[fact.id]
+        for name in ("seen", "runs", "ended", "ended_error", "has_news", "core_s", "error"):
+            self._assign(instance, name, getattr(fact, name))
 
     def _connected(self, fact: f.Connected) -> None:
         destination, source = Place(fact.id, fact.side, fact.path), Place(fact.source, fact.source_side, fact.source_path)
@@ -376,7 +356,7 @@ class Network(Notebook, Stamps):
 
 _DO: dict[type[Any], Callable[[Network, Any], None]] = {
     f.Imported: Network._imported, f.Declared: Network._declared, f.Made: Network._made, f.Removed: Network._removed,
-    f.Renamed: Network._renamed,
+    f.Renamed: Network._renamed, f.TookBack: Network._took_back, f.Restored: Network._restored,
     f.Connected: Network._connected, f.Disconnected: Network._disconnected, f.Wrote: Network._wrote,
     f.Shortened: Network._shortened, f.Widened: Network._widened, f.Held: Network._held,
     f.HeldByController: Network._held_by_controller, f.Begun: Network._begun, f.Took: Network._took,

@@ -106,6 +106,9 @@ class Caller:
     def call(self, request: m.PreviewRequest, timeout_s: float | None = None) -> m.PreviewReply: ...
 
     @overload
+    def call(self, request: m.UndoRequest, timeout_s: float | None = None) -> m.UndoReply: ...
+
+    @overload
     def call(self, request: m.UploadWorkflowRequest, timeout_s: float | None = None) -> m.UploadWorkflowReply: ...
 
     @overload

@@ -68,6 +68,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("project/purge", m.PurgeRequest, m.PurgeReply, Policy.MEMBER),
     Endpoint("project/apply", m.ApplyRequest, m.ApplyReply, Policy.MEMBER),
     Endpoint("project/preview", m.PreviewRequest, m.PreviewReply, Policy.MEMBER),
+    Endpoint("project/undo", m.UndoRequest, m.UndoReply, Policy.MEMBER),
     Endpoint("project/upload", m.UploadWorkflowRequest, m.UploadWorkflowReply, Policy.MEMBER),
     Endpoint("project/export", m.ExportWorkflowRequest, m.ExportWorkflowReply, Policy.MEMBER),
     Endpoint("project/list", m.ListRequest, m.ListReply, Policy.MEMBER),

@@ -111,6 +111,10 @@ from copernicus.wire.stream_messages import (
     StreamRequest as StreamRequest,
     Wanted as Wanted,
 )
+from copernicus.wire.undo_messages import (
+    UndoReply as UndoReply,
+    UndoRequest as UndoRequest,
+)
 from copernicus.wire.worker_messages import (
     AnnounceReply as AnnounceReply,
     AnnounceRequest as AnnounceRequest,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from copernicus.client.cli.context import Context, command, pass_context
+from copernicus.client.cli.context import Context, change_command, command, pass_context
 from copernicus.client.cli.transactions import make
 from copernicus.model.edits import UpgradeModule
 
@@ -41,7 +41,7 @@ def new_module_command(context: Context, name: str, folder: Path | None) -> None
     context.show({"module": name, "files": [str(path) for path in written]}, lines)
 
 
-@command("upgrade")
+@change_command("upgrade")
 @click.argument("module")
 @pass_context
 def upgrade_command(context: Context, module: str) -> None:

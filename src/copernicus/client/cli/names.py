@@ -97,6 +97,7 @@ GROUPS: dict[str, tuple[Row, ...]] = {
             ("transact", "Open a transaction: changes are collected."),
             ("commit", "Make the collected changes, all at once."),
             ("rollback", "Forget the collected changes."),
+            ("undo", "Take back a transaction that was committed."),
         ),
         *_rows(
             "workflows",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from copernicus.client import memory
 from copernicus.client.api import new_request_id
 from copernicus.client.cli.context import Context, change_command, command, pass_context
 from copernicus.client.output import sentences
 from copernicus.client.output.text import clean
-from copernicus.errors import Conflict, CopernicusError, Unavailable
+from copernicus.errors import Conflict, CopernicusError, Refused, Unavailable
 from copernicus.model.edits import Edit
 
 if TYPE_CHECKING:
@@ -132,6 +134,28 @@ def rollback_command(context: Context) -> None:
         {"forgotten": forgotten, "staged": len(left.edits) if left else 0},
         lambda: [f"Forgot {_edits(forgotten)}.{still}"],
     )
+
+
+@change_command("undo")
+@click.argument("seq", type=click.IntRange(min=1), required=False, metavar="[SEQ]")
+@pass_context
+def undo_command(context: Context, seq: int | None) -> None:
+    """Take back transaction SEQ of a person, by default the last one that is not taken back: values, connections,
+    instances, names and held marks are again as they were before it.
+
+    Results that were there come back without a new job. Controllers are not turned back. An undo can itself be taken back:
+    cpcc undo SEQ, with the number that it tells. `cpcc history PATH` shows the numbers of transactions.
+    """
+    if context.staging.load() is not None:
+        raise Refused("A transaction is open, and undo takes back what was committed.", "First: cpcc commit (or cpcc rollback)")
+    if context.is_preview:
+        from copernicus.client.output import preview
+
+        found = context.project.preview_undo(seq)
+        context.show(found, lambda: [*sentences.undone(found), *(preview.lines(found.preview) if found.preview else ())])
+        return
+    reply = context.project.undo(seq)
+    context.show(reply, lambda: [*sentences.undone(reply), f"Do it again with: cpcc undo {reply.seq}"])
 
 
 def waiting(context: Context) -> str:

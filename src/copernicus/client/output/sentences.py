@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from copernicus.client.output.text import clean
+from copernicus.client.output.text import clean, fitting
 from copernicus.model import edits as e
+from copernicus.wire import messages as m
 
 LONGEST = 60
 
@@ -68,6 +69,14 @@ def staged(edit: e.Edit, told: str) -> str:
         case e.UpgradeModule(module=module):
             return f"upgrade {module}"
     return f"{edit.__struct_config__.tag} {edit.path}".rstrip()
+
+
+def undone(reply: m.UndoReply) -> list[str]:
+    """Return the lines about a transaction that was, or would be, taken back."""
+    first, *others = reply.told
+    return fitting(f"{'Taken back' if reply.seq is not None else 'To be taken back'}: {first}.") + [
+        line for other in others for line in fitting(f"{other}.")
+    ]
 
 
 def _chosen(path: str, told: str) -> str:

@@ -36,6 +36,9 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     async def preview(call: Call, request: m.PreviewRequest) -> m.PreviewReply:
         return await projects.preview(request, call.who)
 
+    async def undo(call: Call, request: m.UndoRequest) -> m.UndoReply:
+        return await projects.undo(request, call.who)
+
     async def upload(call: Call, request: m.UploadWorkflowRequest) -> m.UploadWorkflowReply:
         return await projects.upload_workflow(request, call.who)
 
@@ -86,6 +89,7 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         "project/remove": remove,
         "project/apply": apply,
         "project/preview": preview,
+        "project/undo": undo,
         "project/upload": upload,
         "project/export": export,
         "project/list": listing,

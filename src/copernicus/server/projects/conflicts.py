@@ -9,11 +9,11 @@ from copernicus.dataflow import facts as f
 from copernicus.dataflow.edits import find_instance
 from copernicus.dataflow.engine import Event
 from copernicus.dataflow.network import Network, Place
-from copernicus.dataflow.paths import Member, parse_path, show_path
+from copernicus.dataflow.paths import Member, parse_path
 from copernicus.errors import Conflict, CopernicusError, UsageError
 from copernicus.model import edits as e
 from copernicus.server.projects.past import Past
-from copernicus.server.projects.wording import ago, shorten, show_value
+from copernicus.server.projects.wording import ago, happened
 from copernicus.wire.messages import ApplyRequest
 
 BY_THE_MACHINE = frozenset(kind.__name__ for kind in get_args(Event) if "actor" not in kind.__struct_fields__)
@@ -143,27 +143,10 @@ def _is_prefix(one: tuple[Member, ...], other: tuple[Member, ...]) -> bool:
 
 
 def _words(network: Network, found: list[tuple[f.Record, f.Fact]], now: float) -> str:
-    lines = [f"{_happened(network, fact)} by {one.actor} {ago(now - one.time)} (transaction {one.seq})" for one, fact in found]
-    lines = list(dict.fromkeys(lines))
-    more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-    return f"Since you made your list, {'; '.join(lines[:SHOWN])}{more}."
-
-
-def _happened(network: Network, fact: f.Fact) -> str:
     def name(id: int) -> str:
         return network.path_of(id) if id in network.instances else f"instance {id}"
 
-    match fact:
-        case f.Wrote():
-            words = "unset" if fact.value is None else f"set to {shorten(show_value(fact.value))}"
-        case f.Shortened():
-            words = f"shortened to {fact.length} elements"
-        case f.Connected():
-            words = f"connected to {show_path(name(fact.source), fact.source_side, fact.source_path)}"
-        case f.Disconnected():
-            words = "disconnected"
-        case f.Made():
-            return f"{name(fact.id)} was made"
-        case _:
-            return "something was written"
-    return f"{show_path(name(fact.id), fact.side, fact.path)} was {words}"
+    lines = [f"{happened(fact, name)} by {one.actor} {ago(now - one.time)} (transaction {one.seq})" for one, fact in found]
+    lines = list(dict.fromkeys(lines))
+    more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    return f"Since you made your list, {'; '.join(lines[:SHOWN])}{more}."

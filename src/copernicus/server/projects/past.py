@@ -109,6 +109,19 @@ class Past:
             await asyncio.sleep(0)
         return None
 
+    async def stored(self, after: int = 0) -> list[tuple[int, bytes]]:
+        """All records above `after` as they are kept, the oldest first, as they stand when it begins."""
+        found = list(reversed(self.project.young))
+        before = found[-1][0] if found else self.network.seq + 1
+        while before > after + 1:
+            page = self._store.newest_records(self.project.row.id, before, PAGE)
+            if not page:
+                break
+            found += page
+            before = page[-1][0]
+            await asyncio.sleep(0)
+        return [(seq, data) for seq, data in reversed(found) if seq > after]
+
     def record(self, seq: int) -> Record | None:
         """One record, None when there is none of that number."""
         for young, data in self.project.young:

@@ -25,6 +25,7 @@ from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs, ModuleCode
 from copernicus.server.projects.previewing import preview
 from copernicus.server.projects.reuse import reused
+from copernicus.server.projects.undoing import catch_up, find_undo, refuse_what_is_gone, told, with_remark
 from copernicus.server.projects.upgrades import conversions
 from copernicus.server.projects.workflows.declarations import at
 from copernicus.server.projects.workflows.export import export
@@ -196,13 +197,39 @@ class Projects:
 
     async def preview(self, request: m.PreviewRequest, who: str) -> m.PreviewReply:
         """Say what would follow from edits; nothing is changed."""
-        project, event = self._find(request.project), engine.EditsRequested(list(request.edits), who)
-        self._must_be_here(event.edits)
+        project, edits = self._find(request.project), list(request.edits)
+        self._must_be_here(edits)
 
         async def requested() -> engine.Event:
-            return event
+            return engine.EditsRequested(edits, who, conversions=await conversions(project, edits, self._code))
 
         return await preview(project, requested, self._code, self._jobs, self._clock)
+
+    async def undo(self, request: m.UndoRequest, who: str) -> m.UndoReply:
+        """Take a transaction back; the answer comes when that is durable."""
+        past = Past(self._find(request.project), self._store)
+        known = self._known(request.request_id, who, m.UndoReply)
+        undoing = await find_undo(past, request.seq, self._clock()) if known is None else None
+        known = self._known(request.request_id, who, m.UndoReply)
+        if known is not None or undoing is None:
+            await self._store.submit(Unit())
+            return known or m.UndoReply(None, 0, [])
+        refuse_what_is_gone(undoing, self._blobs.has)
+        lines = told(undoing, self._clock())
+
+        async def requested() -> engine.Event:
+            await catch_up(past, undoing, self._clock())
+            return engine.UndoRequested(undoing, who)
+
+        if request.is_preview:
+            found = await preview(past.project, requested, self._code, self._jobs, self._clock)
+            return m.UndoReply(None, undoing.seq, lines, with_remark(found, undoing))
+        unit = Unit()
+        outcome = past.project.step(unit, engine.UndoRequested(undoing, who))
+        reply = m.UndoReply(outcome.seq, undoing.seq, [*lines, *outcome.told])
+        self._remember(unit, request.request_id, who, reply)
+        await self._store.submit(unit)
+        return reply
 
     async def upload_workflow(self, request: m.UploadWorkflowRequest, who: str) -> m.UploadWorkflowReply:
         """Apply a workflow file as one transaction; files that it names and that are not here are asked for instead."""

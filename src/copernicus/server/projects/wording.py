@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
+
+from copernicus.dataflow import facts as f
+from copernicus.dataflow.paths import show_path
 
 TEXT_LIMIT = 200
 
@@ -46,3 +50,27 @@ def span(seconds: float) -> str:
         if seconds >= size_s:
             return f"{int(seconds // size_s)} {unit}"
     return f"{max(0, int(seconds))} s"
+
+
+def happened(fact: f.Fact, name: Callable[[int], str]) -> str:
+    """What a fact wrote, in words; `name` gives the path of an instance."""
+    match fact:
+        case f.Wrote():
+            words = "unset" if fact.value is None else f"set to {shorten(show_value(fact.value))}"
+        case f.Shortened():
+            words = f"shortened to {fact.length} elements"
+        case f.Connected():
+            words = f"connected to {show_path(name(fact.source), fact.source_side, fact.source_path)}"
+        case f.Disconnected():
+            words = "disconnected"
+        case f.Made():
+            return f"{name(fact.id)} was made"
+        case f.Removed():
+            return f"{name(fact.id)} was removed"
+        case f.Renamed():
+            return f"{name(fact.id)} was given the name {fact.name}"
+        case f.Held():
+            return f"{name(fact.id)} was {'deactivated' if fact.is_held else 'activated'}"
+        case _:
+            return "something was written"
+    return f"{show_path(name(fact.id), fact.side, fact.path)} was {words}"
