@@ -19,6 +19,8 @@ SITUATIONS = (
     "a running job was superseded", "a superseded job finished", "an earlier result stood again", "an evaluation was joined",
     "an answer came too late", "a call was lost in a crash", "an index retired", "an index came back", "a job had to wait",
     "a failure was told", "a child was held", "a longer job went on from a shorter one", "a bad answer",
+    "a preview came true", "an undo was accepted",
+    "an undo was refused", "an undo of an undo", "what was removed came back",
 )  # fmt: skip
 RARE = 0.002
 """In less than so many of all histories: too seldom."""

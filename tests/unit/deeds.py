@@ -6,6 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.unit.foresight import Foresight
 from tests.unit.reference_history import rename
 from tests.unit.reference_model import One
 from tests.unit.reference_tree import conform
@@ -49,6 +50,11 @@ class Deed:
         made = {key[1] for key in keys if key[0] == "name" and (key not in before or key not in after)}
         kept = [key for key in keys if key[0] == "name" or (key[2] if key[0] == "held" else key[1]) not in made]
         return {key: (before.get(key, GONE), after.get(key, GONE)) for key in kept}
+
+    @property
+    def has_removed(self) -> bool:
+        """Whether an instance was removed in it."""
+        return any(key[0] == "name" and after == GONE for key, (_, after) in self.changes.items())
 
     @property
     def tops(self) -> set[Any]:
@@ -136,22 +142,26 @@ class Deeds:
             return None
         return engine.UndoRequested(undoing, "ada")
 
-    def undo(self, seq: int) -> bool:
-        """Take a transaction back; say whether that was accepted."""
+    def undo(self, seq: int, *, is_foreseen: bool = False) -> bool:
+        """Take a transaction back; say whether that was accepted. What is foreseen must come."""
         event = self.prepare(seq)
         if event is None:
             return False
         deed, before = self.done[seq], self.stand(is_whole=True)
         self._ids = self.witness.ids()
         try:
+            foresight = Foresight(self.witness, event) if is_foreseen else None
             outcome = self.witness.step(event, lambda: self._follow(deed))
         except CopernicusError:
+            assert not deed.changes or self.standing_later(seq), "what nobody has touched since was not taken back"
             return False
         assert outcome.seq is not None
         for key, (_, after) in deed.changes.items():
             if key[0] in ("leaf", "name") and not self._is_left(deed, key):
                 assert before.atoms.get(key, GONE) == after, f"{key} was written since"
         self.done[outcome.seq] = Deed(before, self.stand(is_whole=True), seq)
+        if foresight is not None:
+            foresight.check()
         return True
 
     def _follow(self, deed: Deed) -> None:

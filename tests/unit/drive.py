@@ -41,3 +41,7 @@ class Drive(Witness):
     def asks(self) -> list[str]:
         """Who is asked for a job now."""
         return [self.network.path_of(one.id) for one in self.todo if isinstance(one, transaction.DescribeJob)]
+
+    def last(self) -> int:
+        """The newest transaction of a person."""
+        return max(self.deeds.done)

@@ -174,6 +174,21 @@ class History:
             self.happened["a preview came true"] += foresight.is_quiet
             foresight.check()
 
+    @rule
+    def undo(self, chance: Random) -> bool:
+        """One of the last transactions is taken back; it may have been an undo."""
+        deeds = self.witness.deeds
+        stands = [seq for seq in deeds.done if not deeds.is_undone(seq)][-6:]
+        if not stands:
+            return False
+        seq = chance.choice(stands)
+        is_accepted = deeds.undo(seq, is_foreseen=chance.random() < 0.3)
+        self.told.append(f"transaction {seq} {'is taken back' if is_accepted else 'is not taken back'}")
+        self.happened["an undo was accepted" if is_accepted else "an undo was refused"] += 1
+        self.happened["an undo of an undo"] += is_accepted and deeds.done[seq].undoes is not None
+        self.happened["what was removed came back"] += is_accepted and deeds.done[seq].has_removed
+        return True
+
     def edited(self, *edits: e.Edit, is_check: bool = False) -> bool:
         """Ask for edits; say whether they were accepted."""
         self.told += map(str, edits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit import scenarios
 from tests.unit.drive import Drive
@@ -17,10 +18,13 @@ from copernicus.dataflow import (
     evaluating,
     facts as f,
     network,
+    restoring,
     settling,
     status,
+    taking_back,
     transaction,
     views,
+    watch,
 )
 
 Patch = pytest.MonkeyPatch
@@ -245,3 +249,34 @@ def a_controller_is_called_while_it_is_being_called(patch: Patch) -> None:
         tx.to_ask[instance.id] = None
 
     patch.setattr(settling, "consider_controller", again)
+
+
+@plant(scenarios.undone)
+def an_undo_takes_the_result_of_a_job_instead_of_the_edit(patch: Patch) -> None:
+    begin = taking_back.Undoing.__init__
+    patch.setattr(taking_back.Undoing, "__init__", lambda self, seq: begin(self, seq + 1))
+
+
+@plant(scenarios.written_since)
+def an_undo_writes_over_what_was_written_since(patch: Patch) -> None:
+    patch.setattr(taking_back.Undoing, "clash", lambda self: None)
+
+
+@plant(scenarios.removed_and_back)
+def what_comes_back_has_lost_its_result(patch: Patch) -> None:
+    patch.setattr(restoring, "_restore_results", lambda tx, before: None)
+
+
+@plant(scenarios.removed_and_back)
+def what_comes_back_is_another_instance(patch: Patch) -> None:
+    made = network.Network._made
+
+    def renumbered(self: Any, fact: f.Made) -> None:
+        made(self, fact if fact.id >= self.next_id else msgspec.structs.replace(fact, id=self.next_id))
+
+    patch.setitem(network._DO, f.Made, renumbered)
+
+
+@plant(scenarios.foreseen)
+def a_preview_leaves_something_behind(patch: Patch) -> None:
+    patch.setattr(watch.Watch, "restore_orders", lambda self: None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from tests.unit.drive import Drive
+from tests.unit.foresight import foresee
 
 from copernicus.dataflow.calls import ChildStart, ControllerAnswer
+from copernicus.dataflow.engine import EditsRequested
 from copernicus.model import edits as e
 
 
@@ -127,3 +129,39 @@ def is_held_while_it_ends(drive: Drive) -> None:
     drive.edit(e.Deactivate("s"))
     drive.end_job(key)
     drive.edit(e.Activate("s"))
+
+
+def undone(drive: Drive) -> None:
+    drive.make("work", "w", x=1)
+    drive.finish()
+    drive.set("w:in.x", 2)
+    drive.finish()
+    assert drive.deeds.undo(drive.last())
+    drive.answer_all()
+    assert drive.get("w:out.z") == 10
+    assert len(drive.jobs) == 2
+
+
+def removed_and_back(drive: Drive) -> None:
+    drive.make("two", "t", x=1)
+    drive.finish()
+    drive.edit(e.Deactivate("t"))
+    drive.edit(e.RemoveInstance("t"))
+    assert drive.deeds.undo(drive.last())
+
+
+def written_since(drive: Drive) -> None:
+    drive.make("works", "w", x=[1])
+    drive.set("w:in.x[+]", 2)
+    seq = drive.last()
+    drive.set("w:in.x[+]", 3)
+    assert not drive.deeds.undo(seq)
+
+
+def foreseen(drive: Drive) -> None:
+    drive.make("work", "w", x=1)
+    for name in ("a", "b", "c"):
+        drive.make("work", name)
+        drive.edit(e.Connect("w:out.z", f"{name}:in.x"))
+    drive.finish()
+    foresee(drive, EditsRequested([e.Disconnect("a:in.x"), e.SetValue("w:in.x", 2)], "ada"))
