@@ -25,7 +25,7 @@ from copernicus.server.storage.memory import MemoryBook
 from copernicus.wire import messages as m
 
 HISTORIES = 60
-VALUES = ("set", "unset", "result", "disconnected", "forgotten")
+VALUES = ("set", "unset", "result", "disconnected", "forgotten", "removed")
 Trace = list[tuple[int, Any]]
 
 
@@ -53,6 +53,9 @@ class Remembering(Witness):
                 trace = self.traces.setdefault(place, [(0, None)])
                 if trace[-1][1] != value:
                     trace.append((self.network.seq, deepcopy(value)))
+        for place, trace in self.traces.items():
+            if place.instance not in self.network.instances and trace[-1][1] is not None:
+                trace.append((self.network.seq, None))  # it was removed, and may come back
 
     def past(self) -> Past:
         book = MemoryBook()
@@ -126,7 +129,9 @@ class Recorder(random.History):
                 # What it was before somebody was connected to it is not told, so whether it is the same is not known.
                 is_known = one.path == text or any(other.path == one.path and other.seq < one.seq for other in versions)
                 if one.event in ("set", "result") and not one.is_same and is_known:
-                    assert one.seq in changes, f"{text} was that before: {one}"
+                    assert one.seq in changes, (
+                        f"{text} was that before: {one} {[(v.seq, v.event, v.value, v.path, v.is_same) for v in versions]}"
+                    )
 
     def compare_standing(self, text: str, versions: list[m.Version], value: Any, whole: Any) -> None:
         if not isinstance(value, list | dict):

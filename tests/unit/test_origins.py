@@ -141,6 +141,27 @@ async def test_a_result_that_was_deleted_and_made_again_is_told_as_it_was(office
 
 
 @in_the_office
+async def test_what_an_undo_brings_back_has_its_history(office: Office) -> None:
+    await office.make("work", "w", x=1)
+    job = await office.finish("w")
+    await office.set("w:in.x", 2, who="bob")
+    await office.finish("w")
+    before = await told(office, "w:in.x")
+    await office.apply("cat", e.RemoveInstance("w"))
+    await office.projects.undo(m.UndoRequest("p"), "eve")
+    await office.settle()
+    versions = await told(office, "w:in.x")
+    assert versions[-2:] == before
+    assert [(one.event, one.value, one.origin.who) for one in versions[:-2]] == [("set", 2, "eve"), ("removed", None, "cat")]
+    assert versions[0].cause == "UndoRequested"
+    assert job in [one.origin.job for one in await told(office, "w:out.z")]
+    await office.projects.undo(m.UndoRequest("p", seq=before[0].seq), "eve")
+    await office.settle()
+    assert (await told(office, "w:in.x"))[0].value == 1
+    assert (await told(office, "w:out.z", is_standing=True))[0].origin.job == job
+
+
+@in_the_office
 async def test_a_long_history_comes_in_pages_and_holds_nobody_up(office: Office) -> None:
     await office.make("work", "w", x=1)
     for value in range(1200):

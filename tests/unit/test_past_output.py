@@ -28,6 +28,7 @@ VERSION = m.Version(4, 0.0, "w:out.z", "result", JOB, 20, "20")
         (replace(VERSION, event="disconnected", value=None), "disconnected"),
         (replace(VERSION, event="shortened", value=2), "shortened to 2 elements"),
         (replace(VERSION, event="widened", value=2), "has 2 elements"),
+        (replace(VERSION, event="removed", value=None), "removed with its instance"),
         (replace(VERSION, event="forgotten", value=None), "forgotten, to begin anew"),
     ],
 )
@@ -56,7 +57,7 @@ def test_where_it_came_from(origin: m.Origin, words: str) -> None:
 def test_an_origin_says_from_which_checkpoint_and_by_what_else_than_an_edit() -> None:
     assert past.origin(replace(VERSION, origin=replace(JOB, extends=2))).endswith(", from the checkpoint of job 2")
     undone = replace(VERSION, origin=m.Origin("user", who="ada"), cause="UndoRequested")
-    assert past.origin(undone) == "ada (UndoRequested)"
+    assert past.origin(undone) == "ada, by an undo"
 
 
 def test_a_tree_shows_each_place_once() -> None:

@@ -69,8 +69,9 @@ class Version(Message, frozen=True):
     """What one transaction did to a place. `cause` is the kind of event that led to it.
 
     `event` is "set", "unset", "result" (of an evaluation), "shortened", "connected" (to `source`: from then on it shows what
-    stands there), "disconnected" (it keeps `value`), "widened" (a scatter has `value` indices) or "forgotten" (by a
-    controller that begins anew). `value` is plain JSON, None when nothing stands there then; `text` is its short form.
+    stands there), "disconnected" (it keeps `value`), "widened" (a scatter has `value` indices), "forgotten" (by a
+    controller that begins anew) or "removed" (its instance was, and an undo has brought it back). `value` is plain JSON,
+    None when nothing stands there then; `text` is its short form.
     `is_gone`: the content of a file in it is not kept any more; `is_same`: it is what stood there before, as far as the
     version before it is in the same reply.
     """

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from copernicus.client.output import text
 from copernicus.wire import messages as m
 
+CAUSES = {"UndoRequested": ", by an undo", "PurgeRequested": ", by a purge", "ProjectLoaded": ", by loading an archive"}
+"""What a person did other than to edit."""
+
 
 def versions(reply: Sequence[m.Version], path: str, left: str = "") -> Iterator[str]:
     """Yield a table of versions, the oldest first; `left` says what is not shown."""
@@ -36,6 +39,8 @@ def happened(version: m.Version) -> str:
             return f"has {version.value} elements"
         case "forgotten":
             return "forgotten, to begin anew"
+        case "removed":
+            return "removed with its instance"
     words = version.text or ("no value" if version.event == "result" else "unset")
     return f"{words} (the same again)" if version.is_same and version.value is not None else words
 
@@ -45,8 +50,7 @@ def origin(version: m.Version) -> str:
     one = version.origin
     match one.kind:
         case "user":
-            cause = "" if version.cause == "EditsRequested" else f" ({version.cause})"
-            return f"{one.who}{cause}"
+            return f"{one.who}{CAUSES.get(version.cause, '')}"
         case "call":
             words = f"{one.path} ({one.function})"
         case "constant":

@@ -60,10 +60,18 @@ def happenings(record: f.Record, place: Place, results: Mapping[str, Result]) ->
                 result = results.get(fact.key)
                 outputs = result.fact.outputs if result is not None else None
                 yield Happening("result", place, True, tree.read(outputs, path), key=fact.key, result=result)
+            case f.Removed():
+                yield Happening("removed", place, True)
             case f.Reset() if side in ("out", "state"):
                 yield Happening("forgotten", place, True)
             case f.Widened() if side == "out" and len(path) == 1:
                 yield Happening("widened", place, False, fact.width)
+
+
+def first_made(record: f.Record) -> set[int]:
+    """The instances that were made in a record; not those that an undo brought back."""
+    made = {fact.id for fact in record.facts if isinstance(fact, f.Made)}
+    return made - {fact.id for fact in record.facts if isinstance(fact, f.Restored)}
 
 
 def _at(fact: f.Wrote | f.Disconnected) -> Place:

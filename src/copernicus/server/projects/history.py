@@ -10,11 +10,11 @@ import msgspec
 
 from copernicus.dataflow import tree
 from copernicus.dataflow.edits import find_instance
-from copernicus.dataflow.facts import Connected, Made, Record
+from copernicus.dataflow.facts import Connected, Record
 from copernicus.dataflow.network import ROOT, Network, Place
 from copernicus.dataflow.paths import Path, parse_path, show_path
 from copernicus.errors import UnknownPath, UsageError
-from copernicus.server.projects.happenings import Happening, happenings, is_prefix
+from copernicus.server.projects.happenings import Happening, first_made, happenings, is_prefix
 from copernicus.server.projects.holders import Holder, holders
 from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.origins import Origins
@@ -63,8 +63,7 @@ class History:
             # Older versions of what a place is connected to were not seen there; but they may be what is seen there now.
             links = {Place(*fact_place(fact)) for fact in record.facts if isinstance(fact, Connected) and shadow is None}
             crossed += [(record.seq, link) for link in links if any(link in one.links for one in watch.holders)]
-            made = {fact.id for fact in record.facts if isinstance(fact, Made)}
-            watch.leave(links, made, shadow)
+            watch.leave(links, first_made(record), shadow)
         return self._page(m.HistoryReply(str(path), [], notes=notes), found, request.limit, crossed)
 
     def _follow(self, asked: list[Place], is_standing: bool) -> tuple[list[Holder], list[str]]:
@@ -85,9 +84,11 @@ class History:
         # Within a record, too, the last comes first.
         for one in watched:
             for happening in reversed(list(happenings(record, one.place, results))):
-                if (happening.event, happening.place) in seen or (shadow and not shadow.takes(happening)):
+                # A transaction takes effect at once: what it wrote first and then wrote over was never there.
+                what = "value" if happening.event in ("set", "unset", "result", "forgotten") else happening.event
+                if (what, happening.place) in seen or (shadow and not shadow.takes(happening)):
                     continue
-                seen.add((happening.event, happening.place))
+                seen.add((what, happening.place))
                 yield happening, self.version(record, happening)
 
     def version(self, record: Record, happening: Happening) -> m.Version:

@@ -8,7 +8,7 @@ from copernicus.dataflow import facts as f
 from copernicus.dataflow.network import Instance, Network, Place
 from copernicus.dataflow.paths import parse_path
 from copernicus.errors import UsageError
-from copernicus.server.projects.happenings import Happening, happenings
+from copernicus.server.projects.happenings import Happening, first_made, happenings
 from copernicus.server.projects.history import History, Shadow, blobs_in, places_of
 from copernicus.server.projects.holders import holders, link_of
 from copernicus.server.projects.looking import Looking
@@ -181,8 +181,7 @@ class Provenance:
             if step.shadow.takes(happening):
                 step.versions.append(self._history.version(record, happening))
                 await self._follow(step, record, happening)
-        made = any(isinstance(fact, f.Made) and fact.id == step.place.instance for fact in record.facts)
-        step.is_open = not made and not (step.shadow.covers(step.place) and not step.kept)
+        step.is_open = step.place.instance not in first_made(record) and not (step.shadow.covers(step.place) and not step.kept)
 
     async def _follow(self, step: _Step, record: f.Record, happening: Happening) -> None:
         """Find out what a version was made from."""
