@@ -64,6 +64,16 @@ def test_the_border_of_a_network_hides_no_circle_and_makes_none() -> None:
             rig.edit(e.Connect(source, destination))
 
 
+def test_the_order_in_which_elements_of_a_scatter_are_connected_does_not_matter() -> None:
+    edits = [e.Connect("b:in.y[2]", "a:in.y[2]"), e.Connect("a:out.z[0]", "b:in.y[0]")]
+    for order in (edits, edits[::-1]):
+        rig = Rig()
+        rig.edit(e.MakeInstance("t::works", "a"), e.MakeInstance("t::works", "b"))
+        rig.edit(*order)
+        with pytest.raises(Refused, match="circle"):
+            rig.edit(e.Connect("b:out.z[1]", "a:in.x[0]"))
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_chain_is_connected_from_either_end_at_the_same_cost(order: int, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = 0

@@ -8,7 +8,8 @@ import msgspec
 from tests.unit.rig import MODULE, Rig
 
 from copernicus.dataflow import engine, transaction
-from copernicus.dataflow.network import ROOT, Network
+from copernicus.dataflow.network import ROOT, Instance, Network, Place
+from copernicus.dataflow.views import length_of
 from copernicus.errors import CopernicusError
 from copernicus.model.functions import Field, FunctionSchema, ModuleSchema
 from copernicus.server.projects.workflows.declarations import read_workflow
@@ -140,6 +141,16 @@ class WorkflowRig(Rig):
         return export(self.network, "project x")
 
 
+def _is_left_over(network: Network, index: Instance) -> bool:
+    """Whether a scatter has this index only because an array was there once: none of them is now."""
+    scatter = network.instances[index.parent] if index.index is not None else None
+    return scatter is not None and all(
+        length_of(network, Place(scatter.id, "in", (field.name,))) is None
+        for field in scatter.function.inputs
+        if field.name not in scatter.function.whole
+    )
+
+
 def network_of(network: Network) -> dict[str, Any]:
     """Functions of its own, instances, literal values and connections of a network, to the last bit."""
     return {
@@ -148,6 +159,7 @@ def network_of(network: Network) -> dict[str, Any]:
         "instances": [
             (network.path_of(one.id), one.function.name, msgspec.json.encode(one.values["in"], order="sorted"))
             for one in network.subtree(network.instances[ROOT])
+            if not any(_is_left_over(network, around) for around in network.ancestors(one))
         ],
         "connections": {
             (network.path_of(one.id), side, path): (network.path_of(source.instance), *source[1:])

@@ -191,10 +191,11 @@ def _refuse_circle(tx: Transaction, source: Place, destination: Place) -> None:
                 "A circle of connections must contain a controller.",
             )
         function = network.instances[place.instance].function
+        stack.extend(readers_of(network, place))
         if place.side == "in" and function.kind == "scatter":
             # Which index reads which element changes with the lengths, so each may read any.
-            place = Place(place.instance, "in", place.path[:1])
-        stack.extend(readers_of(network, place))
+            readers = readers_of(network, Place(place.instance, "in", place.path[:1]))
+            stack.extend(one for one in readers if network.instances[one.instance].parent == place.instance)
         if place.side == "in" and function.kind != "network":
             names = _passed_on(network.functions, function, str(place.path[0]))
             stack.extend(Place(place.instance, "out", (name,)) for name in names)
