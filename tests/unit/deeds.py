@@ -137,8 +137,10 @@ class Deeds:
         assert not self.is_undone(seq)
         clash, deed = undoing.clash(), self.done[seq]
         if clash is not None:
-            others = {by: other for by, other in self.standing_later(seq).items() if other.tops & deed.tops}
-            assert clash.done.seq in others, f"refused for a transaction that has nothing to do with it: {clash}"
+            # What a transaction did and took back itself is a change to the engine, and none here.
+            mine = deed.tops | {getattr(fact, "id", None) for fact in undoing.claim.facts()}
+            others = {by: other.tops | {getattr(clash.fact, "id", None)} for by, other in self.standing_later(seq).items()}
+            assert others.get(clash.done.seq, set()) & mine, f"refused for what has nothing to do with it: {clash}"
             return None
         return engine.UndoRequested(undoing, "ada")
 

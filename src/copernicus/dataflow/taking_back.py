@@ -115,7 +115,8 @@ class Undoing:
         if record.seq == self.seq:
             # Whoever makes an array longer later has not written here; only what was changed is changed back.
             shapes = self.before.shapes
-            self.before.shapes = {spot: was for spot, was in shapes.items() if self._shape(spot) != was}
+            # (A record that loses its last member goes, and must come back empty.)
+            self.before.shapes = {spot: was for spot, was in shapes.items() if was == -1 or self._shape(spot) != was}
 
     def _shape(self, spot: Spot) -> int | None:
         instance = self.network.instances.get(spot[0])
