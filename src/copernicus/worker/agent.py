@@ -163,6 +163,7 @@ class Agent:
     def offer(self) -> WorkerOffer:
         """Return what this worker announces."""
         left_s = self._options.time_left_s
+        jobs_s = None if left_s is None else left_s - _margin_s(left_s)
         return WorkerOffer(
             worker=self.worker,
             hostname=host_name(),
@@ -174,7 +175,7 @@ class Agent:
             cores_per_job=self._options.cores_per_job,
             memory_bytes=int(psutil.virtual_memory().total),
             project=self._options.project,
-            time_left_s=None if left_s is None else max(0.0, left_s - (time.monotonic() - self._began_at)),
+            time_left_s=None if jobs_s is None else max(0.0, jobs_s - (time.monotonic() - self._began_at)),
             site=site_name(),
         )
 
@@ -223,8 +224,8 @@ class Agent:
             exchange.nudge()
             if options.quit_after_s is not None and self._desk.idle_s(now) >= options.quit_after_s:
                 return f"there was nothing to do for {options.quit_after_s / 60:g} minutes"
-            margin_s = min(LEAVE_BEFORE_END_S, (options.time_left_s or 0.0) / 10)
-            if options.time_left_s is not None and now - self._began_at >= options.time_left_s - margin_s:
+            left_s = options.time_left_s
+            if left_s is not None and now - self._began_at >= left_s - _margin_s(left_s):
                 return "its time is over"
 
     def _leave(self, why: str, slots: list[threading.Thread], exchange: Exchange, others: list[Closeable]) -> None:
@@ -274,6 +275,11 @@ class Agent:
 
     def _deliver_leftovers(self) -> None:
         deliver_leftovers(self._place, self._connection, self._say)
+
+
+def _margin_s(left_s: float) -> float:
+    """How many seconds before the end of its time a worker leaves; so much less it offers for jobs."""
+    return min(LEAVE_BEFORE_END_S, left_s / 10)
 
 
 def best_program(programs: list[Found], description: JobDescription) -> Found | None:

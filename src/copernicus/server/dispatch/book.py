@@ -14,6 +14,9 @@ from copernicus.server.scheduling.queue import Queue, Waiting
 from copernicus.server.scheduling.shapes import Shape
 from copernicus.server.storage.abc import BookStore, JobRecord, PutJob, Unit
 
+LARGE_BYTES, MOST_LARGE = 64 * 1024, 16
+"""From which size on a file counts when a job is given to a worker that has read it before, and how many of a job do."""
+
 
 class Line(msgspec.Struct, frozen=True, gc=False):
     """What is kept in memory of an ended job; the rest is read from the store."""
@@ -118,8 +121,11 @@ class Jobs:
             memory_bytes=resources.memory_bytes or 0,
             gpus=resources.gpus,
             is_alone=job.lost_workers >= LOST_WORKERS_ALONE,
+            wall_time_s=resources.wall_time_s,
+            can_stop=bool(job.description.checkpoint),
         )
-        return Waiting(job.id, shape, job.description.priority, bool(job.checkpoint), min(limits) if limits else None)
+        most = min(limits) if limits else None
+        return Waiting(job.id, shape, job.description.priority, bool(job.checkpoint), most, _large_files(job))
 
     # --- changing
 
@@ -288,3 +294,10 @@ class Jobs:
             self.queue.remove(number)
         self._counts.pop(project, None)
         self.running_cores.pop(project, None)
+        self.queue.forget(project)
+
+
+def _large_files(job: JobRecord) -> tuple[str, ...]:
+    """The files that are worth a way to a worker that has them."""
+    staged = (*job.checkpoint, *job.description.files)
+    return tuple(one.file.blob for one in staged if one.file.size >= LARGE_BYTES)[:MOST_LARGE]

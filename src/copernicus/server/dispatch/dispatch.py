@@ -79,6 +79,7 @@ class Dispatch:
         for worker in self.workers:
             worker.leases.clear()
         self.jobs.load()
+        self.jobs.queue.reservations.when_released = self._released
         for job in self.jobs.open_jobs():
             if job.state == "leased":
                 self.workers.restore(job, is_alone=job.lost_workers >= outcomes.LOST_WORKERS_ALONE)
@@ -107,7 +108,7 @@ class Dispatch:
         worker = self.workers.heard(offer.worker, identity.key)
         if worker.offer != offer:
             _log.info("worker %s on %s: %d cores, %s", offer.worker, offer.hostname, offer.cores, _programs(offer.executables))
-        worker.offer, worker.projects = offer, identity.projects
+        worker.introduce(offer, identity.projects, self._monotonic())
         return m.AnnounceReply(self.heartbeat_s, INLINE_LIMIT_BYTES)
 
     async def exchange(
@@ -156,6 +157,7 @@ class Dispatch:
                 self.end(unit, job, outcomes.Ended(outcomes.interrupted(job, self._clock(), "worker left")), {})
         _log.info("worker %s on %s left: %s", worker.name, worker.hostname, request.why or "no reason given")
         self.workers.drop(worker.name)
+        self.jobs.queue.reservations.release_worker(worker.name)
         await self._store.submit(unit)
         return m.Done()
 
@@ -174,6 +176,7 @@ class Dispatch:
             for worker in self.workers.silent():
                 _log.warning("worker %s on %s is lost, with %d jobs", worker.name, worker.hostname, len(worker.leases))
                 worker.is_lost = True
+                self.jobs.queue.reservations.release_worker(worker.name)
                 for job in self._leased_to(worker):
                     self.end(unit, job, outcomes.lost(job, self._clock(), self.heartbeat_s), {})
             for worker, number in self.workers.unclaimed():
@@ -249,7 +252,7 @@ class Dispatch:
     def _give(self, unit: Unit, worker: Worker, request: m.ExchangeRequest) -> list[LeasedJob]:
         if worker.offer is None or request.free_cores < 1 or request.most_jobs < 1 or not len(self.jobs.queue):
             return []
-        view = worker.view(self.jobs.reach(worker), request.free_cores)
+        view = worker.view(self.jobs.reach(worker), self._monotonic(), request.free_cores)
         if view is None:
             return []
         given, now = list[LeasedJob](), self._clock()
@@ -258,6 +261,7 @@ class Dispatch:
             if job is None:
                 continue
             leased = outcomes.leased(job, worker.offer, worker.bundle, assignment.cores, now)
+            worker.reads(self.jobs.waiting(job).blobs)
             self.jobs.put(unit, leased)
             self.workers.lease(worker, leased, is_alone=job.lost_workers >= outcomes.LOST_WORKERS_ALONE)
             given.append(self._leased_job(leased))
@@ -295,6 +299,16 @@ class Dispatch:
         if not self._awaited:
             asyncio.get_running_loop().call_soon(self._serve_polls)
         self._awaited.add(executable)
+
+    def _released(self, worker: str) -> None:
+        """A worker gathers cores for a job no more: what it has free may be what others wait for."""
+        poll = self._polls.of(worker)
+        if poll is not None:
+            asyncio.get_running_loop().call_soon(self._serve_again, poll)
+
+    def _serve_again(self, poll: Poll) -> None:
+        if self._polls.of(poll.worker.name) is poll and poll.is_open():
+            self._serve(poll)
 
     def _serve_polls(self) -> None:
         awaited, self._awaited = self._awaited, set()

@@ -36,6 +36,10 @@ class Polls:
     def __len__(self) -> int:
         return len(self._by_worker)
 
+    def of(self, worker: str) -> Poll | None:
+        """The waiting poll of a worker, or None."""
+        return self._by_worker.get(worker)
+
     def add(self, poll: Poll) -> None:
         """Let `poll` wait; an earlier one of the same worker is answered with nothing."""
         earlier = self._by_worker.get(poll.worker.name)

@@ -71,8 +71,10 @@ class JobViews(Jobs):
             case "queued":
                 ranked = self.queue.in_order(self.running_cores)
                 ahead = next((index for index, waiting in enumerate(ranked) if waiting.job == job.id), 0)
-                views = [view for worker in self._workers if not worker.is_lost and (view := worker.view(self.reach(worker)))]
-                return [f"Job {number} is queued.", *explain(self.waiting(job), views, ahead), *_failures(job)]
+                now, workers = self._monotonic(), [worker for worker in self._workers if not worker.is_lost]
+                views = [view for worker in workers if (view := worker.view(self.reach(worker), now))]
+                lines = explain(self.waiting(job), views, ahead, self.queue.reservations)
+                return [f"Job {number} is queued.", *lines, *_failures(job)]
             case "leased":
                 return self._explain_leased(job)
             case "blocked":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from copernicus.errors import NotAllowed
 from copernicus.model.jobs import WorkerOffer
@@ -13,9 +13,14 @@ MOST_REMEMBERED_BLOBS = 4096
 
 
 class Lease:
-    """One attempt in a worker's hands. `beat_at` None: its worker has not named it in a sign of life yet."""
+    """One attempt in a worker's hands. `beat_at` None: its worker has not named it in a sign of life yet.
 
-    __slots__ = ("attempt", "beat_at", "cores", "deadline", "gpus", "is_alone", "leased_at", "memory_bytes", "progress")
+    `ends_at` is when its wall time will be over, None: it has no limit.
+    """
+
+    __slots__ = (
+        "attempt", "beat_at", "cores", "deadline", "ends_at", "gpus", "is_alone", "leased_at", "memory_bytes", "progress",
+    )  # fmt: skip
 
     def __init__(self, job: JobRecord, now: float, deadline: float, *, is_alone: bool) -> None:
         resources = job.description.resources
@@ -23,11 +28,15 @@ class Lease:
         self.memory_bytes, self.gpus, self.is_alone = resources.memory_bytes or 0, resources.gpus, is_alone
         self.leased_at, self.deadline = now, deadline
         self.beat_at: float | None = None
+        self.ends_at = None if resources.wall_time_s is None else now + resources.wall_time_s
         self.progress = ""
 
 
 class Worker:
-    """One worker. `offer` None: it has not introduced itself since the server started, but has leases in the book."""
+    """One worker. `offer` None: it has not introduced itself since the server started, but has leases in the book.
+
+    `leaves_at` is when its time is over, None: not known. `blobs` are large files that its jobs have read, the newest last.
+    """
 
     def __init__(self, name: str, bundle: str, now: float, deadline: float) -> None:
         self.name, self.bundle = name, bundle
@@ -37,6 +46,13 @@ class Worker:
         self.seen_at, self.deadline = now, deadline
         self.is_lost = False
         self.sent_blobs: dict[str, None] = {}
+        self.blobs: dict[str, None] = {}
+        self.leaves_at: float | None = None
+
+    def introduce(self, offer: WorkerOffer, projects: frozenset[str] | None, now: float) -> None:
+        """It says what it offers; `projects` are those that its bundle covers."""
+        self.offer, self.projects = offer, projects
+        self.leaves_at = None if offer.time_left_s is None else now + offer.time_left_s
 
     @property
     def hostname(self) -> str:
@@ -48,7 +64,7 @@ class Worker:
         """Cores of the jobs it has."""
         return sum(lease.cores for lease in self.leases.values())
 
-    def view(self, projects: frozenset[str] | None, free_cores: int | None = None) -> WorkerView | None:
+    def view(self, projects: frozenset[str] | None, now: float, free_cores: int | None = None) -> WorkerView | None:
         """The worker as matching sees it, or None before it introduced itself. It knows best how many cores it has free."""
         offer = self.offer
         if offer is None:
@@ -61,16 +77,28 @@ class Worker:
         if memory is not None:
             memory -= sum(lease.memory_bytes for lease in self.leases.values())
         gpus = offer.gpus - sum(lease.gpus for lease in self.leases.values())
-        return WorkerView(offer, Room(free_cores, memory, gpus, is_idle=not self.leases), projects)
+        left_s = None if self.leaves_at is None else max(0.0, self.leaves_at - now)
+        room = Room(free_cores, memory, gpus, is_idle=not self.leases, time_left_s=left_s)
+        return WorkerView(offer, room, projects, self.leases, now, self.blobs)
 
     def is_new_blob(self, blob: str) -> bool:
         """Say whether this small file has not been sent to the worker lately, and remember that it now has been."""
-        is_new = blob not in self.sent_blobs
-        self.sent_blobs.pop(blob, None)
-        self.sent_blobs[blob] = None
-        if len(self.sent_blobs) > MOST_REMEMBERED_BLOBS:
-            del self.sent_blobs[next(iter(self.sent_blobs))]
-        return is_new
+        return _remember(self.sent_blobs, blob)
+
+    def reads(self, blobs: Iterable[str]) -> None:
+        """A job of it reads these large files."""
+        for blob in blobs:
+            _remember(self.blobs, blob)
+
+
+def _remember(known: dict[str, None], blob: str) -> bool:
+    """Put `blob` last, forget the oldest beyond the limit; return whether it is new."""
+    is_new = blob not in known
+    known.pop(blob, None)
+    known[blob] = None
+    if len(known) > MOST_REMEMBERED_BLOBS:
+        del known[next(iter(known))]
+    return is_new
 
 
 class Workers:

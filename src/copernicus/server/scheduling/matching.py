@@ -7,8 +7,9 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
-from copernicus.server.scheduling.queue import Lane, Queue, Waiting, order
-from copernicus.server.scheduling.shapes import Room, WorkerView, can_run, has_room
+from copernicus.server.scheduling.queue import Lane, Queue, Standing, Waiting
+from copernicus.server.scheduling.reservations import Hold, Reservation, less, opens_s
+from copernicus.server.scheduling.shapes import WorkerView, can_run, ends_in_time, has_room
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -19,56 +20,137 @@ class Assignment(msgspec.Struct, frozen=True):
 
 
 def match(queue: Queue, worker: WorkerView, most_jobs: int, running_cores: Mapping[str, int]) -> list[Assignment]:
-    """Take up to `most_jobs` jobs for `worker` out of the queue, best first; costs O(jobs given), not O(queue).
+    """Take up to `most_jobs` jobs for `worker` out of the queue; costs O(jobs given + shapes that wait), not O(queue).
 
-    Order: priority, jobs with a checkpoint, the project with the fewest running cores (`running_cores` by project, and
-    what is given here), age. A job gets as many cores as it can use, up to the worker's limit for one job.
+    The order is the queue's (see there); `running_cores` are those of each project, to which comes what is given here.
+    Where it leaves a choice, the largest that fits goes first. A job gets as many cores as it can use, up to the worker's
+    limit for one job. A job whose turn it is, and that finds too little room, has the worker gather room for it.
     """
-    taken = dict[str, int]()
-    room, given = worker.room, list[Assignment]()
+    return _Round(queue, worker, running_cores).give(most_jobs)
 
-    def place(lane: Lane) -> tuple[tuple[int, bool, int, int], int, Lane] | None:
+
+class _Round:
+    """One batch for one worker."""
+
+    def __init__(self, queue: Queue, worker: WorkerView, running_cores: Mapping[str, int]) -> None:
+        self._queue, self._worker, self._running = queue, worker, running_cores
+        self._name, self._room = worker.offer.worker, worker.room
+        self._taken: dict[str, int] = {}
+        self._given: list[Assignment] = []
+        self._moment = queue.moment(running_cores)
+        self._hold = self._standing_hold()
+        self._crowded: tuple[Standing, Waiting] | None = None
+        """Of the jobs that found too little room, the one that goes first."""
+
+    def give(self, most_jobs: int) -> list[Assignment]:
+        names = {executable.name for executable in self._worker.offer.executables}
+        lanes = [lane for name in names for lane in self._queue.lanes(name) if can_run(lane.shape, self._worker)]
+        heap = [(place, id(lane), lane) for lane in lanes if (place := self._place(lane)) is not None]
+        heapify(heap)
+        if self._hold is not None and (not heap or heap[0][0][0] >= -self._hold.priority):
+            self._give_reserved()
+        while heap and self._room.cores > 0 and len(self._given) < most_jobs:
+            place, _, lane = heappop(heap)
+            now, first = self._place(lane), lane.first()
+            if now is None or first is None:
+                continue
+            if now > place:  # its project has been given something meanwhile
+                heappush(heap, (now, id(lane), lane))
+                continue
+            cores = self._cores(first)
+            if cores and self._reserve_before(lane, first):
+                cores = self._cores(first)
+            if not cores:
+                self._find_crowded(lane, first)
+                continue
+            self._take(lane.nearest(self._worker.blobs), cores)
+            if lane.shape.is_alone:
+                break
+            if (following := self._place(lane)) is not None:
+                heappush(heap, (following, id(lane), lane))
+        if not heap and self._room.cores > 0 and self._crowded is not None:
+            self._reserve(self._crowded[1])
+        return self._given
+
+    def _place(self, lane: Lane) -> tuple[int, bool, int, int, int, int, int, int] | None:
+        """Where the lane's first job stands: its turn, then size, so that the largest is packed first, then age."""
         first = lane.first()
         if first is None:
             return None
+        turn, number = self._standing(lane, first)
+        return (*turn, -lane.shape.gpus, -lane.shape.cores_min, number)
+
+    def _standing(self, lane: Lane, first: Waiting) -> Standing:
         project = lane.shape.project
-        return order(first, running_cores.get(project, 0) + taken.get(project, 0)), id(lane), lane
+        running = self._running.get(project, 0) + self._taken.get(project, 0)
+        return self._queue.standing(lane, first, running, self._moment)
 
-    names = {executable.name for executable in worker.offer.executables}
-    lanes = [lane for name in names for lane in queue.lanes(name) if can_run(lane.shape, worker)]
-    heap = [placed for lane in lanes if (placed := place(lane)) is not None]
-    heapify(heap)
-    while heap and room.cores > 0 and len(given) < most_jobs:
-        rank, _, lane = heappop(heap)
-        if not has_room(lane.shape, room):
-            continue
-        now = place(lane)
-        if now is None:
-            continue
-        if now[0] > rank:  # its project has been given something meanwhile
-            heappush(heap, now)
-            continue
-        first = lane.first()
-        if first is None:
-            continue
-        cores = _cores(first, worker, room)
-        queue.remove(first.job)
-        given.append(Assignment(first.job, cores))
-        taken[lane.shape.project] = taken.get(lane.shape.project, 0) + cores
-        room = _less(room, first, cores)
-        if first.shape.is_alone:
-            break
-        following = place(lane)
-        if following is not None:
-            heappush(heap, following)
-    return given
+    def _cores(self, first: Waiting) -> int:
+        """How many cores the job would be given now, 0: none."""
+        shape = first.shape
+        if not has_room(shape, self._room):
+            return 0
+        offer, free = self._worker.offer, self._room.cores
+        most = min(free, offer.cores, offer.cores_per_job or free)
+        if first.cores_max is not None:
+            most = max(shape.cores_min, min(most, first.cores_max))
+        hold = self._hold
+        if hold is None or hold.job == first.job or first.priority > hold.priority or hold.lets_pass(shape):
+            return most
+        return min(most, hold.spare.cores) if hold.has_spare(shape) else 0
 
+    def _take(self, waiting: Waiting, cores: int) -> None:
+        shape, hold = waiting.shape, self._hold
+        self._queue.give(waiting, cores)
+        self._given.append(Assignment(waiting.job, cores))
+        self._taken[shape.project] = self._taken.get(shape.project, 0) + cores
+        self._room = less(self._room, cores, shape)
+        if hold is not None and hold.job == waiting.job:
+            self._hold = None
+        elif hold is not None and not hold.lets_pass(shape):
+            hold.take(cores, shape)
 
-def _cores(waiting: Waiting, worker: WorkerView, room: Room) -> int:
-    most = min(room.cores, worker.offer.cores, worker.offer.cores_per_job or room.cores)
-    return most if waiting.cores_max is None else max(waiting.shape.cores_min, min(most, waiting.cores_max))
+    # --- reservations
 
+    def _standing_hold(self) -> Hold | None:
+        reservation = self._queue.reservations.of_worker(self._name)
+        if reservation is None:
+            return None
+        if not can_run(reservation.shape, self._worker):
+            self._queue.reservations.release_worker(self._name)
+            return None
+        return Hold(reservation, self._worker)
 
-def _less(room: Room, waiting: Waiting, cores: int) -> Room:
-    memory = None if room.memory_bytes is None else room.memory_bytes - waiting.shape.memory_bytes
-    return Room(room.cores - cores, memory, room.gpus - waiting.shape.gpus, is_idle=False)
+    def _give_reserved(self) -> None:
+        hold = self._hold
+        if hold is not None and has_room(hold.shape, self._room):
+            waiting = self._queue.get(hold.job)
+            if waiting is not None:
+                self._take(waiting, self._cores(waiting))
+                if waiting.shape.is_alone:
+                    self._room = less(self._room, self._room.cores, waiting.shape)
+
+    def _find_crowded(self, lane: Lane, first: Waiting) -> None:
+        if self._hold is not None or self._queue.reservations.of_job(first.job):
+            return
+        standing = self._standing(lane, first)
+        if self._crowded is None or standing < self._crowded[0]:
+            self._crowded = standing, first
+
+    def _reserve_before(self, lane: Lane, first: Waiting) -> bool:
+        """Reserve for a job that found no room, if its turn is before that of `first`; return whether it was."""
+        if self._crowded is None or self._crowded[0] > self._standing(lane, first):
+            return False
+        return self._reserve(self._crowded[1])
+
+    def _reserve(self, waiting: Waiting) -> bool:
+        """Let the worker gather room for a job, unless it would come too late there."""
+        self._crowded = None
+        left_s, at_s = self._worker.room.time_left_s, opens_s(waiting.shape, self._worker)
+        if left_s is not None and at_s is not None and not ends_in_time(waiting.shape, left_s - at_s):
+            return False
+        elders = frozenset(self._worker.leases) | {assignment.job for assignment in self._given}
+        reservation = Reservation(waiting.job, waiting.shape, waiting.priority, elders)
+        self._queue.reservations.add(self._name, reservation)
+        self._hold = Hold(reservation, self._worker)
+        return True

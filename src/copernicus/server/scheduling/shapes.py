@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from functools import lru_cache
+from typing import Protocol
 
 import msgspec
 
@@ -16,6 +17,8 @@ class Shape(msgspec.Struct, frozen=True):
     """All that decides where a job can run; jobs of one shape are alike to every worker.
 
     `project` is the project's id. `is_alone`: workers have died with this job, so it gets a worker to itself.
+    `wall_time_s` is how long it takes at most, None: not known. `can_stop`: it checkpoints, so that it may be begun where
+    it cannot end.
     """
 
     project: str
@@ -25,23 +28,48 @@ class Shape(msgspec.Struct, frozen=True):
     memory_bytes: int = 0
     gpus: int = 0
     is_alone: bool = False
+    wall_time_s: float | None = None
+    can_stop: bool = False
 
 
 class Room(msgspec.Struct, frozen=True):
-    """What a worker has free now. `memory_bytes` None: not known, so not a limit. `is_idle`: it has no job at all."""
+    """What a worker has free now. `is_idle`: it has no job at all.
+
+    `memory_bytes` and `time_left_s` None: not known, so not a limit.
+    """
 
     cores: int
     memory_bytes: int | None = None
     gpus: int = 0
     is_idle: bool = True
+    time_left_s: float | None = None
+
+
+class Held(Protocol):
+    """What one job holds of a worker. `ends_at` is by when it will have ended, None: not known."""
+
+    cores: int
+    memory_bytes: int
+    gpus: int
+    ends_at: float | None
+
+
+_NOTHING: dict[int, Held] = {}
 
 
 class WorkerView(msgspec.Struct, frozen=True):
-    """A worker as matching sees it, with the ids of the projects that it may serve (None: all)."""
+    """A worker as matching sees it, with the ids of the projects that it may serve (None: all).
+
+    `leases` is what its jobs hold, by job; their ends are on the clock that says `now_s`. `blobs` are the files that it
+    has, as far as the server knows.
+    """
 
     offer: WorkerOffer
     room: Room
     projects: frozenset[str] | None = None
+    leases: Mapping[int, Held] = _NOTHING
+    now_s: float = 0.0
+    blobs: Container[str] = frozenset()
 
 
 @lru_cache(maxsize=4096)
@@ -71,6 +99,14 @@ def lacks(shape: Shape, worker: WorkerView) -> Iterator[str]:
         yield f"it has {_gigabytes(offer.memory_bytes)} of memory, needed: {_gigabytes(shape.memory_bytes)}"
     if shape.gpus > offer.gpus:
         yield f"it has {_count(offer.gpus, 'GPU')}, needed: {shape.gpus}"
+    if shape.wall_time_s is not None and not ends_in_time(shape, worker.room.time_left_s):
+        left_s = worker.room.time_left_s or 0.0
+        yield f"it would not end in the time left: {left_s:.0f} s, needed: {shape.wall_time_s:.0f} s"
+
+
+def ends_in_time(shape: Shape, left_s: float | None) -> bool:
+    """Say whether a job of this shape ends within `left_s` seconds, or may be begun though it does not."""
+    return left_s is None or shape.wall_time_s is None or shape.can_stop or shape.wall_time_s <= left_s
 
 
 def has_room(shape: Shape, room: Room) -> bool:
@@ -81,6 +117,17 @@ def has_room(shape: Shape, room: Room) -> bool:
         and shape.gpus <= room.gpus
         and (room.is_idle or not shape.is_alone)
     )
+
+
+def lacks_now(shape: Shape, worker: WorkerView) -> Iterator[str]:
+    """Yield in words what `worker`, which can run jobs of this shape, has too little of now."""
+    room, offer = worker.room, worker.offer
+    if shape.cores_min > room.cores:
+        yield f"{max(0, room.cores)} of {offer.cores} cores free, {shape.cores_min} needed"
+    if room.memory_bytes is not None and shape.memory_bytes > room.memory_bytes:
+        yield f"{_gigabytes(max(0, room.memory_bytes))} of memory free, {_gigabytes(shape.memory_bytes)} needed"
+    if shape.gpus > room.gpus:
+        yield f"{max(0, room.gpus)} of {_count(offer.gpus, 'GPU')} free, {shape.gpus} needed"
 
 
 def _lacks_executable(shape: Shape, offer: WorkerOffer) -> str:
