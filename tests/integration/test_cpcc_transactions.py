@@ -141,3 +141,16 @@ def test_transactions_belong_to_an_identity_and_a_project(cpcc: Cpcc, answering:
     cpcc("start", "second")
     cpcc("activate")
     assert answering.projects["second"] == [e.Activate()]
+
+
+def test_an_open_transaction_goes_on_when_its_project_is_renamed(
+    cpcc: Cpcc, answering: AnsweringServer, first: list[e.Edit]
+) -> None:
+    cpcc("transact")
+    cpcc("activate")
+    answering.answers[m.RenameProjectRequest] = m.Done("Project first is called second now.")
+    assert cpcc("rename-project", "first", "second").out == "Project first is called second now.\n"
+    answering.projects["second"] = []
+    assert cpcc("pwd").out == "second\n"
+    assert cpcc("commit").out == "Committed 1 change.\n"
+    assert (first, answering.projects["second"]) == ([], [e.Activate()])

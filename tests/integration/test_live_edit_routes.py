@@ -83,3 +83,23 @@ def test_a_preview_asks_pure_functions_and_keeps_nothing(standing: Standing) -> 
     assert shown(root, "sum:in.a") == 1
     with pytest.raises(Refused, match=r"more:in.b was set to 1.0 by root .* \(transaction"):
         root.call(m.UndoRequest("first", seq))
+
+
+def test_a_project_that_is_renamed_keeps_its_people_its_content_and_nothing_of_its_old_name(standing: Standing) -> None:
+    root, ada = standing.caller(), standing.user("ada")
+    ada.call(m.StartProjectRequest("hers", "start hers"))
+    ada.call(m.ApplyRequest("hers", MAKE))
+    with pytest.raises(Refused, match="already a project 'first'"):
+        ada.call(m.RenameProjectRequest("hers", "first"))
+    with pytest.raises(CopernicusError, match="no project 'first'"):
+        ada.call(m.RenameProjectRequest("first", "mine"))
+    request = m.RenameProjectRequest("hers", "mine", "rename 1")
+    assert ada.call(request).note == "Project hers is called mine now."
+    assert [row.name for row in ada.call(m.ProjectsRequest()).projects] == ["mine"]
+    assert ada.call(m.GetRequest("mine", "sum:in.a")).value == 1
+    root.call(m.StartProjectRequest("hers", "start hers again"))
+    with pytest.raises(CopernicusError, match="no project 'hers'"):
+        ada.call(m.GetRequest("hers", "sum:in.a"))
+    standing.kill()
+    standing.start()
+    assert [row.name for row in standing.caller().call(m.ProjectsRequest()).projects] == ["first", "hers", "mine"]

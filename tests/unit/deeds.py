@@ -13,7 +13,8 @@ from tests.unit.reference_tree import conform
 
 from copernicus.dataflow import engine
 from copernicus.dataflow.instances import ROOT
-from copernicus.dataflow.taking_back import Undoing
+from copernicus.dataflow.network import Network
+from copernicus.dataflow.taking_back import Undoing, top_of
 from copernicus.errors import CopernicusError
 
 if TYPE_CHECKING:
@@ -88,6 +89,12 @@ def tree_of(atoms: Atoms) -> dict[str, Any]:
     return root
 
 
+def top_in(network: Network, fact: Any) -> int | None:
+    """The instance at the top that a fact is about."""
+    id: int | None = getattr(fact, "id", None)
+    return top_of(network, id) if id in network.instances and id is not None else id
+
+
 class Deeds:
     """Keeps what stood before and after each transaction."""
 
@@ -138,8 +145,8 @@ class Deeds:
         clash, deed = undoing.clash(), self.done[seq]
         if clash is not None:
             # What a transaction did and took back itself is a change to the engine, and none here.
-            mine = deed.tops | {getattr(fact, "id", None) for fact in undoing.claim.facts()}
-            others = {by: other.tops | {getattr(clash.fact, "id", None)} for by, other in self.standing_later(seq).items()}
+            mine = deed.tops | {top_in(undoing.network, fact) for fact in undoing.claim.facts()}
+            others = {by: other.tops | {top_in(undoing.network, clash.fact)} for by, other in self.standing_later(seq).items()}
             assert others.get(clash.done.seq, set()) & mine, f"refused for what has nothing to do with it: {clash}"
             return None
         return engine.UndoRequested(undoing, "ada")

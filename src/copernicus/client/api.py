@@ -97,6 +97,10 @@ class Client:
         self.caller.call(m.StartProjectRequest(name, request_id=new_request_id()))
         return Project(self, name)
 
+    def rename_project(self, name: str, new_name: str) -> str:
+        """Give a project another name, with all access to it; return the server's note. Raises `Refused` when it is taken."""
+        return self.caller.call(m.RenameProjectRequest(name, new_name, new_request_id())).note
+
     def remove_project(self, name: str) -> str:
         """Remove a project for good, with its log, jobs and values; return the server's note."""
         return self.caller.call(m.RemoveProjectRequest(name, request_id=new_request_id())).note

@@ -41,7 +41,7 @@ class Staging:
     """The open transaction of one identity in one project. Raises `SettingsError` when its file cannot be used."""
 
     def __init__(self, identity: str, project: str) -> None:
-        self.project = project
+        self.project, self._identity = project, identity
         key = blake3(f"{identity}\0{project}".encode()).hexdigest()[:32]
         self._file: Path = memory.folder() / f"staged-{key}.json"
 
@@ -106,6 +106,13 @@ class Staging:
     def forget(self) -> None:
         """End the transaction, with all that was staged in it."""
         self._file.unlink(missing_ok=True)
+
+    def move(self, project: str) -> None:
+        """The project is called otherwise now: its open transaction goes on under that name."""
+        staged = self.load()
+        if staged is not None:
+            Staging(self._identity, project)._keep(msgspec.structs.replace(staged, project=project))
+            self.forget()
 
     def _keep(self, staged: Staged) -> Staged:
         memory.save_file(self._file, staged)

@@ -82,6 +82,9 @@ class Caller:
     def call(self, request: m.RemoveProjectRequest, timeout_s: float | None = None) -> m.Done: ...
 
     @overload
+    def call(self, request: m.RenameProjectRequest, timeout_s: float | None = None) -> m.Done: ...
+
+    @overload
     def call(self, request: m.LoadRequest, timeout_s: float | None = None) -> m.LoadReply: ...
 
     @overload

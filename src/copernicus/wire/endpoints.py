@@ -66,6 +66,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("project/load", m.LoadRequest, m.LoadReply, Policy.USER),
     Endpoint("project/usage", m.UsageRequest, m.UsageReply, Policy.MEMBER),
     Endpoint("project/purge", m.PurgeRequest, m.PurgeReply, Policy.MEMBER),
+    Endpoint("project/rename", m.RenameProjectRequest, m.Done, Policy.MEMBER),
     Endpoint("project/apply", m.ApplyRequest, m.ApplyReply, Policy.MEMBER),
     Endpoint("project/preview", m.PreviewRequest, m.PreviewReply, Policy.MEMBER),
     Endpoint("project/undo", m.UndoRequest, m.UndoReply, Policy.MEMBER),

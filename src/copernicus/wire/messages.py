@@ -73,6 +73,7 @@ from copernicus.wire.project_messages import (
     ProjectsReply as ProjectsReply,
     ProjectsRequest as ProjectsRequest,
     RemoveProjectRequest as RemoveProjectRequest,
+    RenameProjectRequest as RenameProjectRequest,
     StartProjectRequest as StartProjectRequest,
 )
 from copernicus.wire.reproduction_messages import (

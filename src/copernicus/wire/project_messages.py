@@ -37,3 +37,11 @@ class RemoveProjectRequest(Message, frozen=True):
 
     name: str
     request_id: str = ""
+
+
+class RenameProjectRequest(Message, frozen=True):
+    """Give a project another name; whoever has access to it keeps it."""
+
+    project: str
+    name: str
+    request_id: str = ""

@@ -42,6 +42,7 @@ GROUPS: dict[str, tuple[Row, ...]] = {
             ("projects", "List the projects."),
             ("start", "Make a project, and choose it."),
             ("rm", "Remove a project, with all that is in it."),
+            ("rename-project", "Give a project another name."),
             ("cd", "Choose the project that commands are about."),
             ("pwd", "Show the current project."),
         ),

@@ -73,6 +73,28 @@ def rm_command(context: Context, name: str, is_kept: bool, is_forced: bool) -> N
     context.show({"project": name}, lambda: [note or f"Project {name} was removed."])
 
 
+@command("rename-project")
+@click.argument("name")
+@click.argument("new_name", metavar="NEW")
+@pass_context
+def rename_project_command(context: Context, name: str, new_name: str) -> None:
+    """Call the project NAME NEW from now on. Whoever has access to it keeps it; your open transaction in it goes on.
+
+    Workers that were started for the project (-p NAME) must be started for its new name. An instance is renamed with: cpcc
+    rename
+    """
+    from copernicus.client.staging import Staging
+
+    client = context.client
+    note = client.rename_project(name, new_name)
+    with memory.locked():
+        known = memory.load()
+        if known.projects.get(client.identity) == name:
+            memory.save(known.with_project(client.identity, new_name))
+        Staging(client.identity, name).move(new_name)
+    context.show({"project": new_name}, lambda: [note])
+
+
 @command("cd")
 @click.argument("name")
 @pass_context

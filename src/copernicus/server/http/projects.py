@@ -11,6 +11,11 @@ from copernicus.wire import messages as m
 
 def handlers(rooms: Rooms) -> dict[str, Handler]:
     """The messages about projects and modules."""
+    naming = asyncio.Lock()
+
+    def is_there(name: str) -> bool:
+        return any(row.name == name for row in rooms.projects.names())
+
     projects, enquiries = rooms.projects, rooms.projects.enquiries
 
     async def rows(call: Call, request: m.ProjectsRequest) -> m.ProjectsReply:
@@ -18,11 +23,23 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
 
     async def start(call: Call, request: m.StartProjectRequest) -> m.Done:
         call.identity.check_may_make(request.name)
-        done = await projects.start_project(request.name, call.who, request.request_id)
-        if not call.identity.is_super and call.identity.user:
-            # After the project: a name that is taken must not let anyone in. Lost between the two, the same request
-            # again mends it.
-            await asyncio.to_thread(rooms.access.grant, call.identity.user, request.name)
+        async with naming:
+            if not is_there(request.name):
+                # What was left of one that had this name, and was renamed or removed just before the server was killed.
+                await asyncio.to_thread(rooms.access.forget_project, request.name)
+            done = await projects.start_project(request.name, call.who, request.request_id)
+            if not call.identity.is_super and call.identity.user:
+                # After the project: a name that is taken must not let anyone in. Lost between the two, the same request
+                # again mends it.
+                await asyncio.to_thread(rooms.access.grant, call.identity.user, request.name)
+        return done
+
+    async def rename(call: Call, request: m.RenameProjectRequest) -> m.Done:
+        call.identity.check_may_make(request.name)
+        async with naming:
+            done = await projects.rename_project(request, call.who)
+            if not is_there(request.project):
+                await asyncio.to_thread(rooms.access.rename_project, request.project, request.name)
         return done
 
     async def remove(call: Call, request: m.RemoveProjectRequest) -> m.Done:
@@ -87,6 +104,7 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         "projects": rows,
         "project/start": start,
         "project/remove": remove,
+        "project/rename": rename,
         "project/apply": apply,
         "project/preview": preview,
         "project/undo": undo,

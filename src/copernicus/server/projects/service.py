@@ -155,6 +155,22 @@ class Projects:
         await self._store.submit(unit)
         return reply
 
+    async def rename_project(self, request: m.RenameProjectRequest, who: str) -> m.Done:
+        """Give a project another name; `Refused` when that is taken."""
+        known = self._known(request.request_id, who, m.Done)
+        if known is not None:
+            await self._store.submit(Unit())
+            return known
+        project = self._find(request.project)
+        self.check_new_name(request.name)
+        unit, reply = Unit(), m.Done(f"Project {request.project} is called {request.name} now.")
+        project.row = replace(project.row, name=request.name)
+        self._live[request.name] = self._live.pop(request.project)
+        unit.add(PutProject(project.row))
+        self._remember(unit, request.request_id, who, reply)
+        await self._store.submit(unit)
+        return reply
+
     async def remove_project(self, name: str, who: str, request_id: str = "") -> m.Done:
         """Remove a project for good, with its log, jobs and values."""
         known = self._known(request_id, who, m.Done)

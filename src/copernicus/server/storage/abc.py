@@ -115,7 +115,7 @@ class JobRecord(msgspec.Struct, frozen=True):
 
 
 class PutProject(msgspec.Struct, frozen=True):
-    """Insert a project."""
+    """Insert a project, or give one another name."""
 
     project: ProjectRow
 

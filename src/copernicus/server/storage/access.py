@@ -77,6 +77,10 @@ class AccessStore(Protocol):
         """Take access back."""
         ...
 
+    def rename_project(self, project: str, name: str) -> None:
+        """The project has another name now: whoever had access to it, or a bundle for it, has so under that name."""
+        ...
+
     def forget_project(self, project: str) -> None:
         """The project was removed: nobody has access to a later one of the same name."""
         ...

@@ -89,6 +89,20 @@ class SqliteAccessStore:
         """Take access back."""
         self._write(("DELETE FROM grants WHERE user = ? AND project = ?", (user, project)))
 
+    def rename_project(self, project: str, name: str) -> None:
+        """Move access and bundles to another name."""
+        limited = [bundle for bundle in self.bundles() if project in bundle.projects]
+        self._write(
+            ("INSERT INTO grants (user, project) SELECT user, ? FROM grants WHERE project = ? ON CONFLICT DO NOTHING",
+             (name, project)),
+            ("DELETE FROM grants WHERE project = ?", (project,)),
+            *(
+                ("UPDATE bundles SET projects = ? WHERE serial = ?",
+                 (json.dumps([name if one == project else one for one in bundle.projects]), bundle.serial))
+                for bundle in limited
+            ),
+        )  # fmt: skip
+
     def forget_project(self, project: str) -> None:
         """Take access to a project back from everybody."""
         self._write(("DELETE FROM grants WHERE project = ?", (project,)))

@@ -55,7 +55,10 @@ MIGRATIONS = (
     """,
 )
 
-_PUT_PROJECT = "INSERT INTO projects (id, name, created_at, checksum) VALUES (?, ?, ?, ?)"
+_PUT_PROJECT = (
+    "INSERT INTO projects (id, name, created_at, checksum) VALUES (?, ?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET name = excluded.name, checksum = excluded.checksum"
+)
 _DROP = (
     "DELETE FROM records WHERE project = ?",
     "DELETE FROM jobs WHERE project = ?",
