@@ -8,6 +8,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from copernicus.errors import CorruptData, NoSpace, SettingsError, Unavailable
 from copernicus.model.jobs import JobDescription, StagedFile
@@ -27,8 +28,9 @@ from copernicus.server.storage.abc import (
     Unit,
 )
 from copernicus.server.storage.memory import MemoryBook
-from copernicus.server.storage.sqlite.book import SqliteBook
-from copernicus.server.storage.sqlite.database import check_sqlite
+from copernicus.server.storage.sqlite.book import MIGRATIONS, SqliteBook
+from copernicus.server.storage.sqlite.database import check_sqlite, open_database
+from copernicus.server.storage.sqlite.epochs import GAP, begin_epoch
 
 JOB = JobRecord(
     id=7,
@@ -263,3 +265,36 @@ def test_what_nothing_keeps_is_known_after_a_restart(open_book: Open) -> None:
 
     asyncio.run(write())
     assert open_book().retired() == {"a": 3.0}
+
+
+def test_an_epoch_begins_far_above_all_that_could_have_been_given(tmp_path: Path) -> None:
+    path = tmp_path / "book.sqlite"
+
+    def begin() -> int:
+        connection = open_database(path, MIGRATIONS)
+        try:
+            return begin_epoch(connection, 5.0)
+        finally:
+            connection.close()
+
+    async def write() -> None:
+        book = SqliteBook(path)
+        assert book.attempt_floor() == 0
+        await book.submit(unit(PutJob(replace(JOB, attempt=41))))
+        book.close()
+
+    asyncio.run(write())
+    backup = path.read_bytes()
+    first = begin()
+    assert first >= 41 + GAP
+    assert begin() >= first + GAP
+    path.write_bytes(backup)
+    assert abs(begin() - first) >= GAP, "the same backup, restored twice, never gives the same numbers"
+    book = SqliteBook(path)
+    assert book.attempt_floor() > GAP
+    book.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE epochs SET floor = floor - 1")
+    connection.close()
+    with pytest.raises(CorruptData, match="does not match its checksum"):
+        SqliteBook(path).attempt_floor()

@@ -99,6 +99,7 @@ class Server:
         self._dispatch.load()
         closing.push_async_callback(self._projects.close)
         await self._projects.open()
+        self._dispatch.fence()
         await self._store.submit(Unit())
         self._refusal = None
         closing.callback(self._archives.close)
@@ -242,6 +243,7 @@ class Server:
                 await self._store.recover()
                 self._dispatch.load()
                 self._projects.reopen()
+                self._dispatch.fence()
                 await self._store.submit(Unit())
                 break
             except CopernicusError as error:

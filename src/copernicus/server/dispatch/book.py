@@ -52,12 +52,13 @@ class Jobs:
         """Which open jobs wait for the end of an attempt at a job, to go on from its checkpoint."""
         self._by_key: dict[str, dict[str, int]] = {}
         self._counts: dict[str, dict[str, int]] = {}
-        self._last = 0
+        self._last = self.attempt_floor = 0
 
     def load(self) -> None:
         """Read the store's jobs anew."""
         self.clear_all()
         self._last = self._store.last_job()
+        self.attempt_floor = self._store.attempt_floor()
         for job in self._store.jobs():
             self._by_key.setdefault(job.project, {})[job.key] = job.id
             self._follow(None, job)

@@ -85,6 +85,17 @@ class Dispatch:
                 self.workers.restore(job, is_alone=job.lost_workers >= outcomes.LOST_WORKERS_ALONE)
         self.workers.renew_all()
 
+    def fence(self) -> None:
+        """End the attempts that stand in a restored book as under way: who had them may be anywhere by now."""
+        unit = Unit()
+        with self.deciding():
+            for job in [job for job in self.jobs.open_jobs() if job.state == "leased"]:
+                if job.attempt <= self.jobs.attempt_floor:
+                    again = outcomes.interrupted(job, self._clock(), "restored", "the server was restored from a backup")
+                    self.end(unit, job, outcomes.Ended(again), {})
+        if unit.changes:
+            self._store.submit(unit)
+
     def close(self) -> None:
         """Answer all who wait."""
         self._polls.end_all()
@@ -260,7 +271,7 @@ class Dispatch:
             job = self.jobs.get(assignment.job)
             if job is None:
                 continue
-            leased = outcomes.leased(job, worker.offer, worker.bundle, assignment.cores, now)
+            leased = outcomes.leased(job, worker.offer, worker.bundle, assignment.cores, now, self.jobs.attempt_floor)
             worker.reads(self.jobs.waiting(job).blobs)
             self.jobs.put(unit, leased)
             self.workers.lease(worker, leased, is_alone=job.lost_workers >= outcomes.LOST_WORKERS_ALONE)

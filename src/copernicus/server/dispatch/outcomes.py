@@ -26,9 +26,9 @@ class Ended(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-def leased(job: JobRecord, offer: WorkerOffer, bundle: str, cores: int, now: float) -> JobRecord:
-    """The next attempt begins, at the worker that made `offer`."""
-    attempt = job.attempt + 1
+def leased(job: JobRecord, offer: WorkerOffer, bundle: str, cores: int, now: float, floor: int = 0) -> JobRecord:
+    """The next attempt begins, at the worker that made `offer`; its number is above `floor`."""
+    attempt = max(job.attempt, floor) + 1
     row = AttemptRow(
         attempt, offer.worker, offer.hostname, started_at=now, cores=cores, platform=offer.platform, site=offer.site,
         gpus=job.description.resources.gpus,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from copernicus.errors import CopernicusError, InternalError
+from copernicus.errors import CopernicusError, InternalError, NoSpace
 from copernicus.server.access.identity import authorise
 from copernicus.server.http import archives, blobs, holdings, jobs, projects, sessions, streams, workers
 from copernicus.server.http.calls import Call, Handler, Rooms
@@ -24,6 +24,8 @@ _WAIT_THEMSELVES = frozenset(
 )  # fmt: skip
 # These serve while the book cannot be used.
 _ALWAYS = frozenset({"authority", "login", "logout", "server-info", "server/stop"})
+# This one does, too, when the disk is full: it stores nothing, and a worker that is heard keeps its jobs.
+_WITHOUT_SPACE = frozenset({"worker/heartbeat"})
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Route:
         endpoint = self.endpoint
         refusal = self.rooms.refusal()
         if refusal is not None and endpoint.name not in _ALWAYS:
-            raise refusal
+            if not (isinstance(refusal, NoSpace) and endpoint.name in _WITHOUT_SPACE):
+                raise refusal
         request = decode(body or b"{}", endpoint.request)
         authorise(endpoint.policy, call.identity, _project(request))
         if endpoint.name in _WAIT_THEMSELVES:

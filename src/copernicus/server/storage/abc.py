@@ -228,6 +228,10 @@ class BookStore(Protocol):
         """The highest job number ever given, 0 before the first; numbers are never used again."""
         ...
 
+    def attempt_floor(self) -> int:
+        """Attempts up to this number were given out before the book was restored from a backup; 0: it never was."""
+        ...
+
     def answer(self, request_id: str, who: str) -> bytes | None:
         """The answer remembered for a request id of `who`, or None. It may stand before its unit is durable."""
         ...

@@ -32,6 +32,7 @@ class _Tables:
         self.answers: dict[tuple[str, str], bytes] = {}
         self.last_job = 0
         self.retired: dict[str, float] = {}
+        self.attempt_floor = 0
 
     def apply(self, change: Change) -> None:
         """Make one change; raise `Unavailable` when it contradicts what stands."""
@@ -145,6 +146,10 @@ class MemoryBook:
     def last_job(self) -> int:
         """See `BookStore.last_job`."""
         return self.disk.last_job
+
+    def attempt_floor(self) -> int:
+        """See `BookStore.attempt_floor`."""
+        return self.disk.attempt_floor
 
     def answer(self, request_id: str, who: str) -> bytes | None:
         """See `BookStore.answer`."""

@@ -53,6 +53,9 @@ MIGRATIONS = (
     """
     CREATE TABLE retired (blob TEXT PRIMARY KEY, since REAL NOT NULL) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE epochs (floor INTEGER PRIMARY KEY, begun_at REAL NOT NULL, checksum BLOB NOT NULL) STRICT;
+    """,
 )
 
 _PUT_PROJECT = (
@@ -76,7 +79,7 @@ _DROP_RETIRED = "DELETE FROM retired WHERE blob = ?"
 _PRUNE = "DELETE FROM answers WHERE at < ?"
 
 
-def _checksum(data: bytes, *place: object) -> bytes:
+def row_checksum(data: bytes, *place: object) -> bytes:
     """The hash of a row: its content and where it belongs, so that neither can change unnoticed."""
     return blake3("\0".join(map(str, place)).encode() + b"\0" + data).digest(16)
 
@@ -158,16 +161,16 @@ class SqliteBook:
         match change:
             case PutJob(job):
                 data = msgspec.json.encode(job)
-                execute(_PUT_JOB, (job.id, job.project, job.key, data, _checksum(data, job.id)))
+                execute(_PUT_JOB, (job.id, job.project, job.key, data, row_checksum(data, job.id)))
             case AppendRecord(project, seq, data):
-                execute(_APPEND, (project, seq, data, _checksum(data, project, seq)))
+                execute(_APPEND, (project, seq, data, row_checksum(data, project, seq)))
             case RememberAnswer(request_id, who, answer, at):
-                execute(_REMEMBER, (request_id, who, answer, _checksum(answer, request_id, who), at))
+                execute(_REMEMBER, (request_id, who, answer, row_checksum(answer, request_id, who), at))
                 if at - self._pruned_at > _PRUNE_EVERY_S:
                     self._pruned_at = at
                     execute(_PRUNE, (at - ANSWERS_KEPT_S,))
             case PutProject(project):
-                checksum = _checksum(b"", project.id, project.name, project.created_at)
+                checksum = row_checksum(b"", project.id, project.name, project.created_at)
                 execute(_PUT_PROJECT, (project.id, project.name, project.created_at, checksum))
             case PutRetired(blob, since):
                 execute(_PUT_RETIRED, (blob, since))
@@ -200,7 +203,7 @@ class SqliteBook:
         """See `BookStore.projects`; raise `CorruptData` at a project that is damaged."""
         found = []
         for *row, checksum in self._rows("SELECT id, name, created_at, checksum FROM projects ORDER BY created_at, id"):
-            if _checksum(b"", *row) != checksum:
+            if row_checksum(b"", *row) != checksum:
                 raise self._damaged(f"project {row[0]}")
             found.append(ProjectRow(*row))
         return found
@@ -217,7 +220,7 @@ class SqliteBook:
         return [self._record(project, *row) for row in self._rows(statement, (project, before, count))]
 
     def _record(self, project: str, seq: int, data: bytes, checksum: bytes) -> tuple[int, bytes]:
-        if _checksum(data, project, seq) != checksum:
+        if row_checksum(data, project, seq) != checksum:
             raise self._damaged(f"record {seq} of project {project}")
         return seq, data
 
@@ -233,7 +236,7 @@ class SqliteBook:
         return None
 
     def _job(self, number: int, data: bytes, checksum: bytes) -> JobRecord:
-        if _checksum(data, number) != checksum:
+        if row_checksum(data, number) != checksum:
             raise self._damaged(f"job {number}")
         return _decode_job(data)
 
@@ -248,6 +251,15 @@ class SqliteBook:
         """See `BookStore.last_job`."""
         return next((int(row[0]) for row in self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")), 0)
 
+    def attempt_floor(self) -> int:
+        """See `BookStore.attempt_floor`; raise `CorruptData` when it is damaged."""
+        highest = 0
+        for floor, begun_at, checksum in self._rows("SELECT floor, begun_at, checksum FROM epochs"):
+            if row_checksum(b"epoch", floor, begun_at) != checksum:
+                raise self._damaged(f"epoch {floor}")
+            highest = max(highest, floor)
+        return highest
+
     def answer(self, request_id: str, who: str) -> bytes | None:
         """See `BookStore.answer`."""
         waiting = self._answers.get((request_id, who))
@@ -255,7 +267,7 @@ class SqliteBook:
             return waiting
         statement = "SELECT answer, checksum FROM answers WHERE request_id = ? AND who = ?"
         for answer, checksum in self._rows(statement, (request_id, who)):
-            if _checksum(answer, request_id, who) != checksum:
+            if row_checksum(answer, request_id, who) != checksum:
                 raise self._damaged(f"the answer to request {request_id}")
             return bytes(answer)
         return None
