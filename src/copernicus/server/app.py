@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from copernicus._version import __version__
+from copernicus.blobs.durable import check_space
 from copernicus.blobs.folder import BlobFolder
 from copernicus.config import settings as server_settings
 from copernicus.config.places import ServerPlaces
@@ -240,6 +241,8 @@ class Server:
     async def _recover(self) -> None:
         while True:
             try:
+                if self._run_dir.exists():  # what a full disk refused once it would refuse again
+                    await asyncio.to_thread(check_space, self._run_dir)
                 await self._store.recover()
                 self._dispatch.load()
                 self._projects.reopen()

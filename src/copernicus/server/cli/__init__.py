@@ -21,6 +21,10 @@ FILES = {
     "config": "settings",
     "config-list": "settings",
     "config-values": "settings",
+    "verify": "verify",
+    "backup": "backup",
+    "restore": "backup",
+    "migrate": "migrate",
 }
 SETTINGS = {"help_option_names": ["-h", "-help", "--help"], "max_content_width": 110}
 

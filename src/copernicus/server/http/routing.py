@@ -40,8 +40,9 @@ class Route:
         """Decode, check, handle; the answer comes when everything that it tells of is durable."""
         endpoint = self.endpoint
         refusal = self.rooms.refusal()
-        if refusal is not None and endpoint.name not in _ALWAYS:
-            if not (isinstance(refusal, NoSpace) and endpoint.name in _WITHOUT_SPACE):
+        if refusal is not None:
+            served = _ALWAYS | _WITHOUT_SPACE if isinstance(refusal, NoSpace) else _ALWAYS
+            if endpoint.name not in served:
                 raise refusal
         request = decode(body or b"{}", endpoint.request)
         authorise(endpoint.policy, call.identity, _project(request))

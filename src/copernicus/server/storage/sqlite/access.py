@@ -11,7 +11,7 @@ from typing import Any
 from copernicus.server.storage.abc import BundleRow, SessionRow, UserRow
 from copernicus.server.storage.sqlite.database import database_errors, open_database, open_reader
 
-_MIGRATIONS = (
+ACCESS_MIGRATIONS = (
     """
     CREATE TABLE users (
         name TEXT PRIMARY KEY, password_hash TEXT NOT NULL, is_super INTEGER NOT NULL,
@@ -39,7 +39,7 @@ class SqliteAccessStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writer = open_database(path, _MIGRATIONS)
+        self._writer = open_database(path, ACCESS_MIGRATIONS)
         self._reader = open_reader(path)
         self._write_lock, self._read_lock = threading.Lock(), threading.Lock()
 

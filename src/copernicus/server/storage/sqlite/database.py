@@ -30,8 +30,9 @@ def check_sqlite(version: str = "") -> None:
 def open_database(path: Path, migrations: Sequence[str]) -> apsw.Connection:
     """Open (or make, mode 0600) the database at `path` for writing, every commit fsynced, at the newest schema.
 
-    `migrations[n]` leads from schema version n to n + 1, each in a transaction of its own. Raise `SettingsError` when a
-    newer Copernicus wrote it, `CorruptData` when it is no whole database, `Unavailable`/`NoSpace` when the disk refuses.
+    `migrations[n]` leads from schema version n to n + 1, each in a transaction of its own; of an older database a copy is
+    kept. Raise `SettingsError` when a newer Copernicus wrote it, `CorruptData` when it is no whole database,
+    `Unavailable`/`NoSpace` when the disk refuses.
     """
     check_sqlite()
     with database_errors(path):
@@ -65,13 +66,44 @@ def schema_version(connection: apsw.Connection) -> int:
     return int(found or 0)
 
 
-def _migrate(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> None:
+def check_schema(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> int:
+    """Return the schema version of a database; raise `SettingsError` when a newer Copernicus wrote it."""
     version = schema_version(connection)
     if version > len(migrations):
         raise SettingsError(
             f"{path} was written by a newer Copernicus (schema {version}, known here: {len(migrations)}).",
             "Install that version, or restore a backup.",
         )
+    return version
+
+
+def copy_database(connection: apsw.Connection, path: Path, target: Path) -> None:
+    """Write what an open database holds in this moment into a new file (mode 0600), durable when it returns.
+
+    Whoever writes to the database meanwhile does not wait. Raise what `database_errors` says.
+    """
+    with database_errors(path):
+        descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            connection.execute("VACUUM INTO ?", (str(target),))
+            os.fsync(descriptor)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
+        sync_folder(target.parent)
+
+
+def kept_before(path: Path, version: int) -> Path:
+    """Return where a database of an older schema is kept as it was before it was brought to a newer one."""
+    return path.with_name(f"{path.name}.schema-{version}")
+
+
+def _migrate(connection: apsw.Connection, path: Path, migrations: Sequence[str]) -> None:
+    version = check_schema(connection, path, migrations)
+    if 0 < version < len(migrations) and not kept_before(path, version).exists():
+        copy_database(connection, path, kept_before(path, version))
     for number in range(version, len(migrations)):
         with connection:  # one transaction: a crash leaves the old schema or the new one
             connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY) STRICT")

@@ -1,0 +1,158 @@
+"""A book, read from its first row to its last as it stands in one moment: is it whole, and which files does it need?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from copernicus.dataflow.checking import CheckedFold
+from copernicus.dataflow.network import Network
+from copernicus.errors import CopernicusError, CorruptData
+from copernicus.server.cli.upkeep.findings import Inspection
+from copernicus.server.projects.holdings import Held, LogIndex, job_holds, network_holds
+from copernicus.server.storage.abc import JobRecord
+from copernicus.server.storage.sqlite.book import MIGRATIONS, row_checksum
+from copernicus.server.storage.sqlite.database import check_schema, database_errors, open_reader
+
+MOST_COMPLAINTS = 20
+"""So many complaints of SQLite about one database are told."""
+
+
+class Needed(msgspec.Struct, frozen=True):
+    """A file that the book refers to. `is_kept`: it must be there; others may have been deleted meanwhile."""
+
+    size: int
+    is_kept: bool
+    name: str
+
+
+class BookSurvey:
+    """Reads one book. `needed` are the files that its sound projects refer to, by hash; `names` are the projects'."""
+
+    def __init__(self, path: Path, inspection: Inspection) -> None:
+        self.path, self._inspection = path, inspection
+        self.needed: dict[str, Needed] = {}
+        self.names: list[str] = []
+
+    def read(self) -> None:
+        """Look at everything, and note what is wrong in the inspection. Nothing is changed, nobody has to wait."""
+        with noting(self.path, self._inspection), snapshot(self.path) as connection:
+            check_schema(connection, self.path, MIGRATIONS)
+            check_pages(connection, self.path, self._inspection)
+            self._epochs(connection)
+            networks: dict[str, tuple[Network, LogIndex]] = {}
+            for id, name, created_at, checksum in connection.execute("SELECT id, name, created_at, checksum FROM projects"):
+                self._inspection.projects += 1
+                self.names.append(name)
+                if row_checksum(b"", id, name, created_at) != checksum:
+                    self._damaged(f"project {name}")
+                found = self._log(connection, id, name)
+                if found is not None:
+                    networks[id] = found
+            jobs = self._jobs(connection, set(networks))
+            self._answers(connection)
+            for id, (network, index) in networks.items():
+                self._need(network_holds(network))
+                self._need(index.holds())
+                self._need(job_holds(network, jobs.get(id, ())))
+
+    def _log(self, connection: apsw.Connection, id: str, name: str) -> tuple[Network, LogIndex] | None:
+        fold, index = CheckedFold(), LogIndex()
+        for seq, data, checksum in connection.execute(
+            "SELECT seq, data, checksum FROM records WHERE project = ? ORDER BY seq", (id,)
+        ):
+            self._inspection.records += 1
+            if row_checksum(data, id, seq) != checksum:
+                self._damaged(f"record {seq} of project {name}", "What follows it was not looked at.")
+                return None
+            try:
+                fold.fold(data)
+            except CorruptData as error:
+                self._inspection.add(self.path, f"Project {name}: {error.message}")
+                return None
+            index.take(data)
+        try:
+            return fold.end(), index
+        except CorruptData as error:
+            self._inspection.add(self.path, f"Project {name}: {error.message}")
+            return None
+
+    def _jobs(self, connection: apsw.Connection, sound: set[str]) -> dict[str, list[JobRecord]]:
+        """The jobs by project."""
+        decode, found = msgspec.json.Decoder(JobRecord).decode, dict[str, list[JobRecord]]()
+        projects = {row[0] for row in connection.execute("SELECT id FROM projects")}
+        for id, project, key, data, checksum in connection.execute("SELECT id, project, key, data, checksum FROM jobs"):
+            self._inspection.jobs += 1
+            if row_checksum(data, id) != checksum:
+                self._damaged(f"job {id}")
+                continue
+            try:
+                job = decode(data)
+            except msgspec.DecodeError as error:
+                self._inspection.add(self.path, f"Job {id} cannot be read: {error}.")
+                continue
+            if (job.id, job.project, job.key) != (id, project, key) or project not in projects:
+                self._inspection.add(self.path, f"Job {id} is not filed where it belongs.")
+            elif project in sound:
+                found.setdefault(project, []).append(job)
+        return found
+
+    def _answers(self, connection: apsw.Connection) -> None:
+        for request, who, answer, checksum in connection.execute("SELECT request_id, who, answer, checksum FROM answers"):
+            if row_checksum(answer, request, who) != checksum:
+                self._damaged(f"the answer to request {request}")
+
+    def _epochs(self, connection: apsw.Connection) -> None:
+        if connection.table_exists(None, "epochs"):  # a book of an older schema has none
+            for floor, begun_at, checksum in connection.execute("SELECT floor, begun_at, checksum FROM epochs"):
+                if row_checksum(b"epoch", floor, begun_at) != checksum:
+                    self._damaged(f"epoch {floor}")
+
+    def _need(self, holds: Iterator[Held]) -> None:
+        for held in holds:
+            known = self.needed.get(held.file.blob)
+            if known is None or (held.is_kept and not known.is_kept):
+                self.needed[held.file.blob] = Needed(held.file.size, held.is_kept, held.file.name)
+
+    def _damaged(self, what: str, more: str = "") -> None:
+        self._inspection.add(self.path, f"{what[0].upper()}{what[1:]} does not match its checksum. {more}".rstrip())
+
+
+@contextmanager
+def snapshot(path: Path) -> Iterator[apsw.Connection]:
+    """Open a database for reading; whatever is read stands as it was in one moment, also while a server writes."""
+    connection = open_reader(path)
+    try:
+        with database_errors(path):
+            connection.pragma("cell_size_check", True)
+            connection.execute("BEGIN")
+            yield connection
+    finally:
+        with database_errors(path):
+            connection.close(True)
+
+
+@contextmanager
+def noting(what: Path, inspection: Inspection) -> Iterator[None]:
+    """Turn what keeps something from being looked at into a finding."""
+    try:
+        yield
+    except CorruptData as error:
+        inspection.add(what, error.message.removeprefix(f"{what} "))
+    except CopernicusError as error:
+        inspection.add_error(what, error)
+    except OSError as error:
+        inspection.add(what, f"It cannot be read: {error.strerror}.", "Look after the disk and the modes of the files.")
+
+
+def check_pages(connection: apsw.Connection, path: Path, inspection: Inspection) -> None:
+    """Let SQLite check every page, index and reference of a database."""
+    for (line,) in connection.execute(f"PRAGMA integrity_check({MOST_COMPLAINTS})"):
+        if line != "ok":
+            inspection.add(path, f"The database is damaged: {' '.join(str(line).split())}.")
+    for table, row, _, _ in connection.execute("PRAGMA foreign_key_check"):
+        inspection.add(path, f"Row {row} of {table} refers to what is not there.")
