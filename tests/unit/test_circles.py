@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import event, given, settings, strategies as st
+from tests.unit.drive import Drive
 from tests.unit.rig import AB, ADD, ADDMUL, MUL, Rig
 
 from copernicus.dataflow import building
@@ -91,3 +92,13 @@ def test_a_chain_is_connected_from_either_end_at_the_same_cost(order: int, monke
     assert looks < 10 * length, "and not the square of it"
     with pytest.raises(CopernicusError, match="circle"):
         rig.edit(e.Connect(f"i{length - 1}:out.c", "i0:in.b"))
+
+
+def test_whether_a_connection_is_a_circle_does_not_depend_on_the_order() -> None:
+    """One element of a scatter's array may be a view of another: that is no circle, whichever connection comes first."""
+    for turn in (1, -1):
+        drive = Drive()
+        drive.make("works", "w", x=[1, 2])
+        drive.make("total", "t")
+        links = [e.Connect("w:in.y[1]", "t:in.x[0]"), e.Connect("t:in.x[0]", "w:in.y[0]")]
+        assert drive.edit(*links[::turn])
