@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from tests.unit.history import Decision, History
 
 STEPS = 40
-EVERY = (1, 5, 7, 9, 11, 13)
+EVERY = (1, 7, 9, 9, 11, 11, 13, 13, 15, 17)
 """After how many steps everything is compared: in some histories after each, so that what mends itself is seen as well."""
 
 

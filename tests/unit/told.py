@@ -38,6 +38,13 @@ class Told:
         memory = self.memories.get(call.instance)
         return not call.base or (memory is not None and (memory.seen, memory.reading) == (call.base, call.reading))
 
+    def twin(self, instance: int) -> Told:
+        """Somebody else who keeps the same of one instance."""
+        other = Told()
+        if instance in self.memories:
+            other.memories[instance] = deepcopy(self.memories[instance])
+        return other
+
     def forget(self, instance: int) -> None:
         """Lose what is kept of an instance."""
         self.memories.pop(instance, None)

@@ -78,8 +78,7 @@ class Witness:
                 self.reference.await_children(self.network.path_of(effect.call.instance))
             if isinstance(effect, transaction.StartCall) and self.told.has(effect.call):
                 # It is heard when it is answered; what it means is looked at now.
-                told = deepcopy(self.told)
-                self._check_call(told.hear(effect.call))
+                self._check_call(self.told.twin(effect.call.instance).hear(effect.call))
         if self.clock % self.every == 0:
             self.compare()
         self.is_sound = True

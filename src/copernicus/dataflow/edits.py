@@ -144,7 +144,7 @@ def _writable(tx: Transaction, text: str) -> Place:
 
 def read_text(kind: Type, text: str, where: str) -> Any:
     """Read what a person typed as a value of type `kind`; arrays and records are written as JSON."""
-    if len(text.encode()) > LITERAL_LIMIT_BYTES:
+    if len(text.encode(errors="surrogatepass")) > LITERAL_LIMIT_BYTES:
         raise TooLarge(f"{where}: a value given as text may have at most 1 MiB.", "Use a file (setf) for more.")
     word = text.strip()
     try:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from copernicus.errors import WrongType
-from copernicus.model.values import INT_MAX, INT_MIN, FileRef, Value
+from copernicus.model.values import INT_MAX, INT_MIN, FileRef, Value, half_character
 
 ScalarKind = Literal["int", "float", "bool", "string", "file"]
 SCALARS: tuple[ScalarKind, ...] = ("int", "float", "bool", "string", "file")
@@ -123,12 +123,17 @@ def decode(kind: Type, data: Any, where: str = "value") -> Value:
                 return float(data)
         case "string":
             if isinstance(data, str):
+                if wrong := half_character(data):
+                    raise WrongType(f"{where}: {wrong}.")
                 if kind.choices and data not in kind.choices:
                     raise WrongType(f"{where}: {data!r} is not one of {', '.join(kind.choices)}.")
                 return data
         case "file":
             if isinstance(data, dict) and isinstance(data.get("blob"), str) and isinstance(data.get("size"), int):
-                return FileRef(data["blob"], data["size"], str(data.get("name", "file")))
+                name = str(data.get("name", "file"))
+                if wrong := half_character(name):
+                    raise WrongType(f"{where}: in the file's name {wrong}.")
+                return FileRef(data["blob"], data["size"], name)
         case "array":
             if isinstance(data, list | tuple):
                 assert kind.item is not None

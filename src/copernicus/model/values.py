@@ -24,6 +24,18 @@ class FileRef(msgspec.Struct, frozen=True):
     name: str = "file"
 
 
+def half_character(text: str) -> str:
+    """Return what is wrong with a text that cannot be written as UTF-8, "" for any other: no file or message could hold it."""
+    if text.isascii():
+        return ""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        code = ord(text[error.start])
+        return f"there is half a character (U+{code:04X}) at position {error.start}: it is no text in UTF-8"
+    return ""
+
+
 Scalar = bool | int | float | str | FileRef
 Value = Scalar | list[Any] | dict[str, Any] | None
 

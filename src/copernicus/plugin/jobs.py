@@ -177,6 +177,8 @@ class _Staging:
 
     def argument(self, argument: Any) -> str:
         if isinstance(argument, str):
+            if "\0" in argument:
+                raise ModuleError(f"argv holds {argument[:60]!r}: no program can be given a NUL.", "Put the text into a file.")
             return argument
         if isinstance(argument, File):
             return self.add(staged_name(argument), argument)

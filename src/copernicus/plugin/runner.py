@@ -20,6 +20,7 @@ import msgspec
 
 from copernicus.blobs.folder import BlobFolder
 from copernicus.dataflow.calls import ControllerCall
+from copernicus.model.values import half_character
 from copernicus.plugin.catalog import Catalog
 from copernicus.plugin.evaluation import evaluate, failure
 from copernicus.plugin.files import read_blobs_with
@@ -67,14 +68,18 @@ def _reply(catalog: Catalog, memories: Memories, request: Request, size_bytes: i
     answer = evaluate(catalog.functions, call, memories, size_bytes)
     took_s = time.monotonic() - began_s
     does_keep = isinstance(call, ControllerCall) and memories.seen(key_of(call)) == call.seen
-    encoded = msgspec.json.encode(Reply(request.id, answer, does_keep=does_keep, took_s=took_s))
-    if len(encoded) < LINE_LIMIT_BYTES:
+    error = ""
+    try:
+        encoded = msgspec.json.encode(Reply(request.id, answer, does_keep=does_keep, took_s=took_s))
+    except UnicodeEncodeError as wrong:
+        encoded, error = b"", f"{call.function} answered with {wrong.object[:60]!r}, where {half_character(wrong.object)}."
+    if not error and len(encoded) < LINE_LIMIT_BYTES:
         if isinstance(call, ControllerCall):
             memories.charge(key_of(call), len(encoded))
         return encoded
     if isinstance(call, ControllerCall):
         memories.forget(key_of(call))
-    error = f"{call.function} answered with {len(encoded)} bytes; at most {LINE_LIMIT_BYTES} are allowed."
+    error = error or f"{call.function} answered with {len(encoded)} bytes; at most {LINE_LIMIT_BYTES} are allowed."
     return msgspec.json.encode(Reply(request.id, failure(call, error)))
 
 

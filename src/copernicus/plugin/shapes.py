@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union
 
 from copernicus.errors import WrongType
 from copernicus.model.types import Type
-from copernicus.model.values import INT_MAX, INT_MIN, float_to_json
+from copernicus.model.values import INT_MAX, INT_MIN, float_to_json, half_character
 from copernicus.plugin.files import File
 
 _SCALARS: dict[Any, Type] = {
@@ -98,6 +98,8 @@ class Shape:
             case "float" if _is_number(value, numbers.Real):
                 return float_to_json(float(value))
             case "string" if isinstance(value, str):
+                if wrong := half_character(value):
+                    raise WrongType(f"{where}: {wrong}.")
                 if not self.type.choices or value in self.type.choices:
                     return value
             case "file" if isinstance(value, File):

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from copernicus.errors import TooLarge, UsageError
+from copernicus.model.values import half_character
 
 MAX_DEPTH = 100
 T = TypeVar("T")
@@ -16,8 +17,12 @@ _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
 def encode(message: Any) -> bytes:
-    """Return `message` (a struct, or plain data) as JSON."""
-    return _encoder.encode(message)
+    """Return `message` (a struct, or plain data) as JSON; raise `UsageError` for a text that is none."""
+    try:
+        return _encoder.encode(message)
+    except UnicodeEncodeError as error:
+        wrong = half_character(error.object)
+        raise UsageError(f"In {error.object[:60]!r} {wrong}.", "Write the text in UTF-8.") from None
 
 
 def decode(body: bytes, kind: type[T]) -> T:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from copernicus.blobs.hashing import hash_bytes
-from copernicus.errors import CopernicusError, TooLarge
+from copernicus.errors import CopernicusError, TooLarge, UsageError
 from copernicus.model.jobs import JobDescription, Output, StagedFile
 from copernicus.model.values import INT_MAX, INT_MIN, FileRef, float_to_json, to_json
-from copernicus.wire.codec import check_depth
+from copernicus.wire.codec import check_depth, encode
 from copernicus.worker.harvest import Harvest
 from copernicus.worker.shelf import Shelf
 
@@ -130,8 +130,10 @@ class Collector:
         data = self._harvest.read(name, JSON_LIMIT_BYTES)
         try:
             check_depth(data)
-            return json.loads(data, parse_constant=_not_finite)
-        except (ValueError, TooLarge) as error:
+            value = json.loads(data, parse_constant=_not_finite, parse_float=_float)
+            encode(value)  # a text may hold what no message can
+            return value
+        except (ValueError, TooLarge, UsageError) as error:
             raise ValueError(f"{name} is not JSON that can be used: {error}") from None
 
     def _take(self, name: str) -> FileRef:
@@ -166,6 +168,11 @@ def number_of(text: str) -> int | float | str:
     number = float(text)
     is_whole = text.strip().lstrip("+-").isdecimal() and (number or not text.strip().startswith("-"))  # -0 is a float
     return int(text) if is_whole and INT_MIN <= int(text) <= INT_MAX else float_to_json(number)
+
+
+def _float(text: str) -> float | str:
+    """A number with more than a float can hold is infinite, as when it is typed."""
+    return float_to_json(float(text))
 
 
 def _not_finite(constant: str) -> str:
