@@ -11,10 +11,15 @@ NARROWEST = 40
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Say whether a person sits at `stream`; a program may be started with its streams closed, which is None."""
+    return stream is not None and stream.isatty()
+
+
 def columns(stream: TextIO | None = None) -> int | None:
     """Return the width of the terminal that `stream` (default: stdout) is; None when it is none, and lines are not wrapped."""
     stream = stream or sys.stdout
-    if stream is None or not stream.isatty():  # a program may be started with its streams closed
+    if stream is None or not is_terminal(stream):
         return None
     try:
         return max(NARROWEST, int(os.environ.get("COLUMNS") or os.get_terminal_size(stream.fileno()).columns))

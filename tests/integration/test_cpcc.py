@@ -44,7 +44,8 @@ def test_the_project_may_be_named_before_and_after_the_command(cpcc: Cpcc, answe
         (["-5"], "-5"), (["-1e-3"], "-1e-3"), (["-h"], "-h"), (["--json"], "--json"), (["-p"], "-p"), (["nan"], "nan"),
         (["--"], "--"), (["-maxwarn", "1", "-p", "topol.top"], "-maxwarn 1 -p topol.top"), ([""], ""),
         (["two", "words"], "two words"), (["5 -p first"], "5 -p first"), (["ß 雪\n"], "ß 雪\n"), (["5", "-p", "first"], "5"),
-        (["-5", "--json"], "-5"), (["rot+trans"], "rot+trans"),
+        (["-5", "--json"], "-5"), (["5", "-p", "first", "--json"], "5"), (["5", "--json", "-p"], "5 --json -p"),
+        (["rot+trans"], "rot+trans"),
     ],
 )  # fmt: skip
 def test_set_takes_what_follows_the_path_as_it_is(cpcc: Cpcc, first: list[e.Edit], words: list[str], text: str) -> None:

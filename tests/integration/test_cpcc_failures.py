@@ -36,7 +36,6 @@ BAD_INPUT = [
     ["start", "first"],
     ["cd", "unknown"],
     ["rm", "unknown"],
-    ["rm", "-k", "first"],
     ["status", "unknown"],
     ["set", "-p", "unknown", "a:in.x", "1"],
     ["set", "a:in.x", "\udcff"],
@@ -100,6 +99,15 @@ def test_ctrl_c_ends_quietly(cpcc: Cpcc, answering: AnsweringServer, first: list
 
     answering.answers[m.ListRequest] = interrupted
     assert cpcc("ls") == Said(130, "", "\n")
+
+
+def test_with_stdin_closed_nobody_is_asked(
+    cpcc: Cpcc, answering: AnsweringServer, first: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "fault" not in cpcc("rm", "first").err
+    assert list(answering.projects) == []
+    assert "There is no terminal" in cpcc("login", "root").err or "No server" in cpcc("login", "root").err
 
 
 def program(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -10,8 +10,9 @@ import click
 import pytest
 from hypothesis import given, strategies as st
 
-from copernicus.client.output import text
+from copernicus.client.output import sentences, text
 from copernicus.client.output.json import text as json_text
+from copernicus.model import edits as e
 from copernicus.model.values import float_to_json
 from copernicus.wire import messages as m
 
@@ -112,3 +113,8 @@ def test_a_table_keeps_every_word_whatever_the_width(rows: list[list[str]], room
     assert {word.rstrip(",") for word in words} <= {word.rstrip(",") for line in lines for word in line.split()} | {""}
     longest = max([len(word) for word in words] + [1])
     assert all(len(line) <= max(room, longest + len("    a: ") + 1) for line in lines)
+
+
+def test_of_what_was_only_looked_at_words_are_told_and_no_places() -> None:
+    edits = [e.UpgradeModule("m"), e.SetText("db:in.x[+]", "7"), e.ClearError("db")]
+    assert sentences.beforehand(edits, ["nothing of m has changed", "db:in.x[1]", ""]) == ["Nothing of m has changed."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from tests.unit.rig import Rig
@@ -184,6 +185,11 @@ def test_a_user_may_not_write_what_has_another_writer() -> None:
         rig.set("first:out.z[0]", 1)
 
 
+ABOUT_INSTANCES: list[Callable[[str], e.Edit]] = [
+    e.RemoveInstance, e.Activate, e.Deactivate, e.ClearError, e.ForceRerun, lambda path: e.RenameInstance(path, "other"),
+]  # fmt: skip
+
+
 def test_refusals_change_nothing_and_name_the_part() -> None:
     rig = scatter()
     before, effects = len(rig.log), len(rig.todo)
@@ -197,6 +203,7 @@ def test_refusals_change_nothing_and_name_the_part() -> None:
         (e.Connect("first:out.z", "second:in.y[0]"), WrongType, "does not fit"),
         (e.SetText("first", "1"), UnknownPath, "does not name a value"),
         (e.SetText("first:in.x[", "1"), UsageError, "unexpected"),
+        *((about("first:in.x"), UsageError, "is a place") for about in ABOUT_INSTANCES),
     ]
     for edit, error, text in cases:
         with pytest.raises(error) as caught:

@@ -101,8 +101,8 @@ async def test_a_retired_index_says_since_when(office: Office) -> None:
     await office.apply("bob", e.Unset("w:in.x[1]"))
     said = await why(office, "w:work_1")
     assert said.startswith("w:work_1 is held")
-    assert "retired: w has only 1 indices now" in said
-    assert "(transaction 6) w has 1 indices; it waits for more." in said
+    assert "retired: w has only 1 index now" in said
+    assert "(transaction 6) w has 1 index; it waits for more." in said
 
 
 @in_the_office

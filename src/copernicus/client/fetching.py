@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from copernicus.client.files import download
 from copernicus.errors import Refused, UsageError
+from copernicus.model.counts import counted
 from copernicus.model.jobs import JobDescription, Output
 from copernicus.net.transfer import Progress
 from copernicus.wire import messages as m
@@ -63,7 +64,7 @@ def _about(project: str, reply: m.JobReply, last: m.Run | None) -> list[str]:
     lines = [f"Job {reply.job} of {reply.path}, project {project}", f"Executable: {job.executable} {job.versions}".rstrip()]
     if last is not None:
         where = f"on {last.hostname or 'an unknown host'}" + (f" ({last.site})" if last.site else "")
-        spent = f"{last.cores} cores, {last.core_s:.1f} core-seconds"
+        spent = f"{counted(last.cores, 'core')}, {last.core_s:.1f} core-seconds"
         lines.append(f"It ran {where} with version {last.version or 'unknown'}: {spent}")
         if last.execution.program_hash:
             lines.append(f"BLAKE3 of the program: {last.execution.program_hash}")

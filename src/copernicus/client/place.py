@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from copernicus.client.waiting import wait
 from copernicus.errors import UnknownPath, WrongType
+from copernicus.model.counts import counted
 from copernicus.model.types import Type, decode, parse_type
 from copernicus.model.values import Value
 from copernicus.wire import messages as m
@@ -118,7 +119,7 @@ class Place:
                 raise WrongType(f"{self.path} is {self.kind}, not an array.", "Leave the index away.")
             index = member if member >= 0 else len(self) + member
             if index < 0:
-                raise UnknownPath(f"{self.path}[{member}] does not exist: the array has {len(self)} elements.")
+                raise UnknownPath(f"{self.path}[{member}] does not exist: the array has {counted(len(self), 'element')}.")
             return Place(self.instance, f"{self.path}[{index}]", self.kind.element)
         kind = self.kind.field(member) if self.kind.kind == "record" else None
         if kind is None:

@@ -17,6 +17,7 @@ from copernicus.dataflow.status import is_pending
 from copernicus.dataflow.transaction import Catalog, Transaction
 from copernicus.errors import CopernicusError, ModuleError, Refused, WrongType
 from copernicus.model import edits as e
+from copernicus.model.counts import counted
 from copernicus.model.functions import Field, FunctionSchema
 from copernicus.model.types import decode, fits
 from copernicus.model.values import to_json
@@ -120,7 +121,7 @@ def upgrade_module(tx: Transaction, edit: e.UpgradeModule) -> str:
     for id in sorted(concerned & network.instances.keys()):
         tx.consider(network.instances[id])
         tx.to_recheck[id] = None
-    return f"{', '.join(functions)}: {len(instances)} instances upgraded"
+    return f"{', '.join(functions)}: {counted(len(instances), 'instance')} upgraded"
 
 
 def _instances(network: Network, functions: dict[str, FunctionSchema]) -> Iterator[Instance]:

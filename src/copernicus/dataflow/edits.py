@@ -38,6 +38,16 @@ def find_instance(network: Network, names: tuple[str, ...]) -> Instance:
     return instance
 
 
+def _named(network: Network, text: str) -> Instance:
+    """The instance that an edit is about: whoever names one of its places does not mean all of it."""
+    path = parse_path(text)
+    instance = find_instance(network, path.names)
+    if path.side:
+        hint = f"To do it to the whole instance, name that: {':'.join(path.names)}" if path.names else ""
+        raise UsageError(f"{text} is a place, and this is done to instances.", hint)
+    return instance
+
+
 def find_place(network: Network, path: Path, text: str) -> Place:
     """Return the place that `path` names; its type is checked where it is used."""
     must_have_members(path, text)
@@ -67,7 +77,7 @@ def _make(tx: Transaction, edit: e.MakeInstance) -> str:
 
 
 def _remove(tx: Transaction, edit: e.RemoveInstance) -> str:
-    instance = find_instance(tx.network, parse_path(edit.path).names)
+    instance = _named(tx.network, edit.path)
     if instance.id == ROOT:
         raise UsageError("The name of the instance is empty.")
     if instance.parent != ROOT:
@@ -78,7 +88,7 @@ def _remove(tx: Transaction, edit: e.RemoveInstance) -> str:
 
 def _rename(tx: Transaction, edit: e.RenameInstance) -> str:
     network, name = tx.network, clean_name(edit.name)
-    instance = find_instance(network, parse_path(edit.path).names)
+    instance = _named(network, edit.path)
     if instance.id == ROOT:
         raise UsageError("The name of the instance is empty.")
     if instance.parent != ROOT:
@@ -224,7 +234,7 @@ def _unset(tx: Transaction, edit: e.Unset) -> str:
 
 
 def _below(tx: Transaction, path: str) -> list[Instance]:
-    return list(tx.network.subtree(find_instance(tx.network, parse_path(path).names)))
+    return list(tx.network.subtree(_named(tx.network, path)))
 
 
 def _activate(tx: Transaction, edit: e.Activate) -> str:
@@ -238,7 +248,7 @@ def _activate(tx: Transaction, edit: e.Activate) -> str:
 
 def _deactivate(tx: Transaction, edit: e.Deactivate) -> str:
     network = tx.network
-    instance = find_instance(network, parse_path(edit.path).names)
+    instance = _named(network, edit.path)
     targets = list(network.children(instance)) if instance.id == ROOT else [instance]
     for one in targets:
         if not one.is_held:
@@ -276,7 +286,7 @@ def _renew(tx: Transaction, instance: Instance) -> None:
 
 def _force_rerun(tx: Transaction, edit: e.ForceRerun) -> str:
     network = tx.network
-    top = find_instance(network, parse_path(edit.path).names)
+    top = _named(network, edit.path)
     if top.id == ROOT:
         raise Refused("force-rerun needs the path of an instance.")
     stack = [top]

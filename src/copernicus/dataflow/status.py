@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copernicus.dataflow.network import Instance, Network, Place
 from copernicus.dataflow.views import NOWHERE, linked_parts, missing_input, source_of
+from copernicus.model.counts import counted
 
 
 def is_retired(network: Network, instance: Instance) -> bool:
@@ -19,7 +20,8 @@ def why_held(network: Network, instance: Instance) -> str:
         if one.held_why:
             return f"held by {network.path_of(one.parent)}: {one.held_why}"
         if is_retired(network, one):
-            return f"retired: {network.path_of(one.parent)} has only {network.instances[one.parent].width or 0} indices now"
+            width = counted(network.instances[one.parent].width or 0, "index", "indices")
+            return f"retired: {network.path_of(one.parent)} has only {width} now"
     return ""
 
 

@@ -13,6 +13,7 @@ import click
 
 from copernicus._version import __version__
 from copernicus.errors import UsageError
+from copernicus.model.counts import counted
 from copernicus.net.bundle import find_bundle
 from copernicus.plugin import registry
 from copernicus.plugin.programs import is_program_name
@@ -90,7 +91,9 @@ def work(
     connection = ServerConnection(find_bundle(bundle))
     platform = find_platform(name, cores)
     if cores is not None and cores > len(usable_cores()):
-        click.echo(f"Note: this machine has {len(usable_cores())} cores; jobs share them, as -n {cores} says.", err=True)
+        click.echo(
+            f"Note: this machine has {counted(len(usable_cores()), 'core')}; jobs share them, as -n {cores} says.", err=True
+        )
     found, absent = programs_for(platform.name, allow)
     agent = Agent(options, platform, found, connection, Place(work_dir), say)
     say(f"Worker ID: {agent.worker}")
@@ -104,9 +107,9 @@ def check(options: Options, cores: int | None, bundle: Path | None, allow: Seque
     """Show what a worker here would announce, what is missing, and whether it would find its bundle."""
     platform = find_platform("smp", cores)
     found, absent = programs_for(platform.name, allow)
-    say(f"Platform: {platform.name}, {platform.cores} cores")
+    say(f"Platform: {platform.name}, {counted(platform.cores, 'core')}")
     if options.cores_per_job:
-        say(f"At most {options.cores_per_job} cores for a job")
+        say(f"At most {counted(options.cores_per_job, 'core')} for a job")
     tell_programs(platform.name, found, absent)
     platform.close()
     connection = find_bundle(bundle)

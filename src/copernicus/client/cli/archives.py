@@ -10,6 +10,7 @@ import click
 from copernicus.client import memory
 from copernicus.client.cli.context import Context, command, pass_context
 from copernicus.client.output import text
+from copernicus.model.counts import counted
 from copernicus.program import File
 from copernicus.wire.messages import LoadReply
 
@@ -57,10 +58,11 @@ def load_command(context: Context, file: Path, name: str) -> None:
 
 
 def _loaded(reply: LoadReply) -> Iterator[str]:
-    counts = f"{reply.instances} instances, {reply.jobs} jobs, {reply.files} files"
-    yield f"Loaded project {reply.project} of {reply.origin}: {counts}."
+    counts = f"{counted(reply.instances, 'instance')}, {counted(reply.jobs, 'job')}, {counted(reply.files, 'file')}"
+    yield f"Loaded project {reply.project} of {reply.origin}: {counts}. It is the current project."
     if reply.gone:
-        yield f"Of {reply.gone} more files only the record is left: their content was deleted before it was saved."
+        gone = counted(reply.gone, "more file")
+        yield f"Of {gone} only the record is left: the content was deleted before it was saved."
     yield "It is held. Let it run with: cpcc activate"
 
 

@@ -10,7 +10,9 @@ import click
 
 from copernicus.client.cli.context import Command, Context, pass_context, preview_option
 from copernicus.client.cli.transactions import show_preview
+from copernicus.model.counts import counted
 from copernicus.program import Word
+from copernicus.terminal import is_terminal
 
 if TYPE_CHECKING:
     from copernicus.client.bags import Bag, BagSpec, Ended, Progress
@@ -165,7 +167,7 @@ def _teller(context: Context) -> Callable[[Progress], None]:
         states = text.counts(progress.states) or "about to begin"
         context.note(f"{progress.done + progress.failed} of {progress.jobs} ended ({states})")
 
-    return tell if sys.stderr.isatty() else lambda progress: None
+    return tell if is_terminal(sys.stderr) else lambda progress: None
 
 
 def _summary(bag: Bag, progress: Progress, rows: Sequence[Ended]) -> Iterator[str]:
@@ -192,4 +194,4 @@ def _summary(bag: Bag, progress: Progress, rows: Sequence[Ended]) -> Iterator[st
 
 
 def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count} jobs"
+    return counted(count, "job")

@@ -74,16 +74,28 @@ def disconnect_command(context: Context, destination: str) -> None:
 def set_command(context: Context, path: str, value: tuple[str, ...]) -> None:
     """Set PATH to VALUE, which is read by the type of PATH: a number, true or false, text, or JSON for more.
 
-    Everything after PATH is the value, also -5 and -h; several words are joined by spaces. Flags stand before PATH (of
-    the form VALUE -p PROJECT the last two words are taken for a flag; quote a text that looks so). PATH[+] appends.
+    Everything after PATH is the value, also -5 and -h; several words are joined by spaces. Flags stand before PATH (or
+    after a VALUE of one word, when there is nothing else: VALUE -p PROJECT; quote a text that looks so). PATH[+] appends.
     """
-    if len(value) == 3 and value[1] == "-p":
-        context.project_flag, value = value[2], value[:1]
-    elif len(value) == 2 and value[1] == "--json":
-        context.is_json, value = True, value[:1]
-    elif len(value) == 2 and value[1] == "--preview":
-        context.is_preview, value = True, value[:1]
+    if _take_flags(context, value[1:]):
+        value = value[:1]
     make(context, e.SetText(path, " ".join(value)))
+
+
+def _take_flags(context: Context, words: tuple[str, ...]) -> bool:
+    """Whether words are flags and nothing else; then they are taken."""
+    project, is_json, is_preview = context.project_flag, context.is_json, context.is_preview
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "-p" and rest:
+            project = rest.pop(0)
+        elif word in ("--json", "--preview"):
+            is_json, is_preview = is_json or word == "--json", is_preview or word == "--preview"
+        else:
+            return False
+    context.project_flag, context.is_json, context.is_preview = project, is_json, is_preview
+    return True
 
 
 @change_command("setf")

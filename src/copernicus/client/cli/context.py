@@ -11,6 +11,7 @@ import click
 
 from copernicus.errors import UsageError
 from copernicus.program import Word
+from copernicus.terminal import is_terminal as is_at_terminal
 
 if TYPE_CHECKING:
     from copernicus.client.api import Client, Project
@@ -162,4 +163,4 @@ def change_command(name: str, **settings: Any) -> Callable[[Callable[..., Any]],
 
 def is_terminal() -> bool:
     """Say whether a person can be asked (stdin is a terminal)."""
-    return sys.stdin.isatty()
+    return is_at_terminal(sys.stdin)

@@ -10,6 +10,7 @@ from copernicus.client.cli.context import Context, command, is_terminal, pass_co
 from copernicus.client.output import text
 from copernicus.client.project import new_request_id
 from copernicus.errors import Refused
+from copernicus.model.counts import counted
 from copernicus.wire import messages as m
 
 CLASSES = ("inputs", "current", "checkpoints", "superseded")
@@ -65,10 +66,12 @@ def purge_command(context: Context, path: str, is_present: bool, is_sure: bool) 
             context.note(line)
         if not is_terminal():
             raise Refused("Nothing was purged: these files would be lost for good.", "Say --yes when that is meant.")
-        if not click.confirm(f"Delete {len(would.lost)} versions ({text.size(would.bytes)}) for good?", err=True):
+        if not click.confirm(f"Delete {counted(len(would.lost), 'version')} ({text.size(would.bytes)}) for good?", err=True):
             raise Refused("Nothing was purged.")
     reply = caller.call(m.PurgeRequest(project, path, is_present, request_id=new_request_id()), timeout_s=TIMEOUT_S)
-    context.show(reply, lambda: [f"Purged {len(reply.lost)} versions ({text.size(reply.bytes)}) at {path}.{_kept(reply)}"])
+    context.show(
+        reply, lambda: [f"Purged {counted(len(reply.lost), 'version')} ({text.size(reply.bytes)}) at {path}.{_kept(reply)}"]
+    )
 
 
 def _listed(reply: m.PurgeReply) -> Iterator[str]:

@@ -6,13 +6,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from copernicus.terminal import is_terminal
+
 WORTH_A_BAR_BYTES = 8 * 1024 * 1024
 
 
 @contextmanager
 def bar(title: str) -> Iterator[Callable[[int, int], None] | None]:
     """Give a function to be told (bytes done, bytes in all), or None when nobody looks."""
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         yield None
         return
     drawing = _Drawing(title)

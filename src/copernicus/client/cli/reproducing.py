@@ -10,6 +10,7 @@ import click
 from copernicus.client.cli.context import Context, command, pass_context
 from copernicus.client.output import text
 from copernicus.errors import UsageError
+from copernicus.model.counts import counted
 from copernicus.program import File
 from copernicus.wire import messages as m
 
@@ -63,7 +64,7 @@ def _ran(run: m.Run) -> str:
     program = f"version {run.version}" if run.version else "version unknown"
     if run.execution.program_hash:
         program += f", program {run.execution.program_hash[:16]}"
-    return f"{where}, {program}, {run.cores} cores, {text.moment(run.started_at)}"
+    return f"{where}, {program}, {counted(run.cores, 'core')}, {text.moment(run.started_at)}"
 
 
 @command("fetch")

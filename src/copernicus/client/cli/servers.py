@@ -169,7 +169,7 @@ def login_command(context: Context, user: str, is_stdin: bool) -> None:
 
 def _password(user: str, server: KnownServer, *, is_stdin: bool) -> str:
     if is_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        password = sys.stdin.readline().rstrip("\r\n") if sys.stdin is not None else ""
     elif is_terminal():
         from getpass import getpass
 

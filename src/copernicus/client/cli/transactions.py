@@ -12,6 +12,7 @@ from copernicus.client.cli.context import Context, change_command, command, pass
 from copernicus.client.output import sentences
 from copernicus.client.output.text import clean
 from copernicus.errors import Conflict, CopernicusError, Refused, Unavailable
+from copernicus.model.counts import counted
 from copernicus.model.edits import Edit
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def show_preview(context: Context, edits: list[Edit]) -> None:
     from copernicus.client.output import preview
 
     reply = context.project.preview(edits)
-    context.show(reply, lambda: preview.lines(reply))
+    context.show(reply, lambda: [*sentences.beforehand(edits, reply.told), *preview.lines(reply)])
 
 
 @command("transact")
@@ -165,7 +166,7 @@ def waiting(context: Context) -> str:
 
 
 def _edits(count: int) -> str:
-    return "1 change" if count == 1 else f"{count} changes"
+    return counted(count, "change")
 
 
 def _plain(staged: Staged) -> dict[str, object]:

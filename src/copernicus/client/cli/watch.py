@@ -13,6 +13,7 @@ import click
 from copernicus.client.cli.context import Context, command, pass_context
 from copernicus.client.output import live, text
 from copernicus.client.watching import View, views
+from copernicus.terminal import is_terminal
 
 KEY_S = 0.1
 
@@ -28,7 +29,7 @@ def watch_command(context: Context, path: str, ends_idle: bool, is_lines: bool) 
     In a terminal it fills the screen until q or Ctrl-C; elsewhere it prints a line for each change, with --json an object.
     """
     found = views(context.project, path)
-    if context.is_json or is_lines or text.columns() is None or not sys.stdin.isatty():
+    if context.is_json or is_lines or text.columns() is None or not is_terminal(sys.stdin):
         _print(context, found, ends_idle)
     else:
         _show(found, ends_idle)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from copernicus.client.output import listing, text
 from copernicus.client.output.table import table
 from copernicus.client.watching import View
+from copernicus.model.counts import counted
 from copernicus.terminal import width
 from copernicus.wire import messages as m
 
@@ -62,7 +63,7 @@ def _jobs(rows: list[m.JobRow], columns: int) -> list[str]:
 
 def _workers(rows: list[m.WorkerRow]) -> str:
     used, all_cores = sum(row.cores_used for row in rows), sum(row.offer.cores for row in rows)
-    return f"workers: {len(rows)}, {used} of {all_cores} cores at work" if rows else "workers: none is there"
+    return f"workers: {len(rows)}, {used} of {counted(all_cores, 'core')} at work" if rows else "workers: none is there"
 
 
 def _cut(words: str, columns: int) -> str:

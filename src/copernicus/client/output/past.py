@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from copernicus.client.output import text
+from copernicus.model.counts import counted
 from copernicus.wire import messages as m
 
 CAUSES = {"UndoRequested": ", by an undo", "PurgeRequested": ", by a purge", "ProjectLoaded": ", by loading an archive"}
@@ -34,9 +35,9 @@ def happened(version: m.Version) -> str:
         case "disconnected":
             return f"disconnected, keeps {version.text}" if version.value is not None else "disconnected"
         case "shortened":
-            return f"shortened to {version.value} elements"
+            return f"shortened to {counted(int(version.value), 'element')}"
         case "widened":
-            return f"has {version.value} elements"
+            return f"has {counted(int(version.value), 'element')}"
         case "forgotten":
             return "forgotten, to begin anew"
         case "removed":

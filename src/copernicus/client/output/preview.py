@@ -15,7 +15,6 @@ def lines(reply: m.PreviewReply) -> Iterator[str]:
     if not reply.is_change:
         yield "Nothing would change."
         return
-    yield from (f"{line[0].upper()}{line[1:]}" for line in reply.told if line)
     yield "This would follow; nothing was changed:"
     found = False
     for title, items in _parts(reply):

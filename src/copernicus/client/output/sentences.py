@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from copernicus.client.output.text import clean, fitting
 from copernicus.model import edits as e
 from copernicus.wire import messages as m
@@ -69,6 +71,12 @@ def staged(edit: e.Edit, told: str) -> str:
         case e.UpgradeModule(module=module):
             return f"upgrade {module}"
     return f"{edit.__struct_config__.tag} {edit.path}".rstrip()
+
+
+def beforehand(edits: Sequence[e.Edit], told: Sequence[str]) -> list[str]:
+    """Return what the server said about edits that were only looked at; it names no places that `[+]` would be."""
+    about_places = e.Connect | e.SetText | e.SetValue | e.SetFile
+    return [done(edit, line) for edit, line in zip(edits, told, strict=False) if line and not isinstance(edit, about_places)]
 
 
 def undone(reply: m.UndoReply) -> list[str]:

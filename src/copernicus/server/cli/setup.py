@@ -31,6 +31,7 @@ from copernicus.server.access.users import OWNER, Users
 from copernicus.server.cli import Selected
 from copernicus.server.cli.bundle import address_of
 from copernicus.server.storage.sqlite.access import SqliteAccessStore
+from copernicus.terminal import is_terminal
 
 PORT = click.IntRange(1, 65535)
 
@@ -144,8 +145,8 @@ def ask_password(*, is_stdin: bool, given: str | None) -> str:
         click.echo("Warning: a password on the command line can be seen by others; use -stdin.", err=True)
         password = given
     elif is_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    elif sys.stdin.isatty():
+        password = sys.stdin.readline().rstrip("\r\n") if sys.stdin is not None else ""
+    elif is_terminal(sys.stdin):
         click.echo(f"The super user {OWNER} needs a password.", err=True)
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
     else:
@@ -156,7 +157,7 @@ def ask_password(*, is_stdin: bool, given: str | None) -> str:
 
 def ask_listen() -> str | None:
     """Ask, where there is a terminal, whether other machines shall reach the server; "all" if so, else None."""
-    if not sys.stdin.isatty():
+    if not is_terminal(sys.stdin):
         return None
     return "all" if click.confirm("Shall other machines reach this server?", default=False, err=True) else None
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from heapq import nlargest
 
 from copernicus.errors import UnknownPath
+from copernicus.model.counts import counted
 from copernicus.model.jobs import OPEN_STATES, JobState
 from copernicus.server.dispatch.book import Jobs
 from copernicus.server.dispatch.workers import Worker, Workers
@@ -137,7 +138,9 @@ class JobViews(Jobs):
     def _explain_leased(self, job: JobRecord) -> list[str]:
         row = self._row(job, "")
         where = f"worker {job.worker}" + (f" on {row.hostname}" if row.hostname else "")
-        lines = [f"Job {job.id} is running: attempt {job.attempt}, {where}, {job.cores} cores, for {row.running_s:.0f} s."]
+        lines = [
+            f"Job {job.id} is running: attempt {job.attempt}, {where}, {counted(job.cores, 'core')}, for {row.running_s:.0f} s."
+        ]
         if row.heartbeat_s is not None:
             lines.append(f"The worker's last sign of life came {row.heartbeat_s:.0f} s ago.")
         if row.why:

@@ -9,6 +9,7 @@ from copernicus.dataflow.edits import find_instance
 from copernicus.dataflow.network import ROOT, Instance
 from copernicus.dataflow.paths import parse_path, show_path
 from copernicus.errors import UsageError
+from copernicus.model.counts import counted
 from copernicus.server.projects.origins import Origins
 from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs, find_job
@@ -97,7 +98,8 @@ class Chronicle:
                 value = "unset" if fact.value is None else "set to " + shorten(show_value(fact.value))
                 words = f"{show_path(self._name(fact.id), fact.side, fact.path)} {value}{who}"
             case f.Shortened() if fact.side == "in":
-                words = f"{show_path(self._name(fact.id), fact.side, fact.path)} shortened to {fact.length} elements{who}"
+                length = counted(fact.length, "element")
+                words = f"{show_path(self._name(fact.id), fact.side, fact.path)} shortened to {length}{who}"
             case f.Connected():
                 source = show_path(self._name(fact.source), fact.source_side, fact.source_path)
                 words = f"{show_path(self._name(fact.id), fact.side, fact.path)} connected to {source}{who}"
@@ -150,7 +152,7 @@ def _attempts(job: JobRecord, path: str) -> list[m.LogEntry]:
     before = f", goes on from job {job.extends}" if job.extends else ""
     entries = [m.LogEntry(job.created_at, f"job {job.id} made for {path}{before}", command)]
     for one in job.attempts:
-        where = f"attempt {one.attempt} on {one.hostname or one.worker} ({one.cores} cores)"
+        where = f"attempt {one.attempt} on {one.hostname or one.worker} ({counted(one.cores, 'core')})"
         entries.append(m.LogEntry(one.started_at, f"job {job.id}: {where} began"))
         if one.ended_at is not None:
             status = f", exit status {one.exit_status}" if one.exit_status is not None else ""

@@ -17,6 +17,7 @@ import msgspec
 
 from copernicus.blobs.folder import BlobFolder
 from copernicus.errors import CopernicusError
+from copernicus.model.counts import counted
 from copernicus.server.projects.wording import show_value
 
 Verdict = Literal["identical", "within error", "differs"]
@@ -63,7 +64,7 @@ class Comparison:
             return _worst(self._value(f"{where}.{one}", then.get(one), now.get(one), tolerance) for one in members)
         if isinstance(then, list) and isinstance(now, list):
             if len(then) != len(now):
-                return Finding("differs", f"{where} has {len(now)} elements, and had {len(then)}")
+                return Finding("differs", f"{where} has {counted(len(now), 'element')}, and had {len(then)}")
             pairs = enumerate(zip(then, now, strict=True))
             return _worst(self._value(f"{where}[{index}]", *pair, tolerance) for index, pair in pairs)
         if type(then) is type(now) and then == now:

@@ -9,6 +9,7 @@ from copernicus.dataflow.paths import APPEND, Path, parse_path, show_path
 from copernicus.dataflow.status import is_retired, is_stale
 from copernicus.dataflow.views import read, source_of
 from copernicus.errors import UnknownPath, UsageError
+from copernicus.model.counts import counted
 from copernicus.model.types import Type
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.ports import Jobs
@@ -79,8 +80,7 @@ class Looking:
             array = read(self._network, Place(*place[:2], place.path[:depth]))
             length = len(array) if isinstance(array, list) else 0
             if member >= length:
-                count = "1 element" if length == 1 else f"{length} elements"
-                raise UnknownPath(f"{where} does not exist: the array has {count}.")
+                raise UnknownPath(f"{where} does not exist: the array has {counted(length, 'element')}.")
 
     def _place(self, place: Place, kind: Type) -> m.PlaceRow:
         network = self._network

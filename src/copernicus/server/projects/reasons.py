@@ -9,6 +9,7 @@ from copernicus.dataflow.paths import Path, parse_path, show_path
 from copernicus.dataflow.status import is_remade_itself, is_retired, own_error, stale_input, stale_source
 from copernicus.dataflow.views import read, source_of
 from copernicus.errors import UnknownPath
+from copernicus.model.counts import counted
 from copernicus.server.projects.looking import Looking
 from copernicus.server.projects.origins import Origins
 from copernicus.server.projects.past import Past
@@ -105,7 +106,8 @@ class Reasons:
                         case f.HeldByController() if fact.id == one.id and one.held_why and not one.is_held:
                             return [f"The controller {self._name(parent)} has held it since {when}: {one.held_why}"]
                         case f.Widened() if fact.id == one.parent and not one.is_held and not one.held_why:
-                            return [f"Since {when} {self._name(parent)} has {fact.width} indices; it waits for more."]
+                            width = counted(fact.width, "index", "indices")
+                            return [f"Since {when} {self._name(parent)} has {width}; it waits for more."]
         return []
 
     def _activate(self, instance: Instance) -> str:

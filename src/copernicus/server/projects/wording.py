@@ -10,6 +10,7 @@ import msgspec
 
 from copernicus.dataflow import facts as f
 from copernicus.dataflow.paths import show_path
+from copernicus.model.counts import counted
 
 TEXT_LIMIT = 200
 
@@ -58,7 +59,7 @@ def happened(fact: f.Fact, name: Callable[[int], str]) -> str:
         case f.Wrote():
             words = "unset" if fact.value is None else f"set to {shorten(show_value(fact.value))}"
         case f.Shortened():
-            words = f"shortened to {fact.length} elements"
+            words = f"shortened to {counted(fact.length, 'element')}"
         case f.Connected():
             words = f"connected to {show_path(name(fact.source), fact.source_side, fact.source_path)}"
         case f.Disconnected():
@@ -68,7 +69,7 @@ def happened(fact: f.Fact, name: Callable[[int], str]) -> str:
         case f.Removed():
             return f"{name(fact.id)} was removed"
         case f.Renamed():
-            return f"{name(fact.id)} was given the name {fact.name}"
+            return f"an instance was given the name {fact.name}"
         case f.Held():
             return f"{name(fact.id)} was {'deactivated' if fact.is_held else 'activated'}"
         case _:

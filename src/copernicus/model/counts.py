@@ -1,0 +1,8 @@
+"""How many there are of something, in words."""
+
+from __future__ import annotations
+
+
+def counted(count: int, noun: str, nouns: str = "") -> str:
+    """Return a number with its noun: "1 job", "3 jobs"; `nouns` is the plural that is not made with an s."""
+    return f"{count} {noun if count == 1 else nouns or noun + 's'}"
