@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from copernicus.model.counts import counted
 from copernicus.server.scheduling.queue import Waiting
 from copernicus.server.scheduling.reservations import Reservations
 from copernicus.server.scheduling.shapes import WorkerView, has_room, lacks, lacks_now
@@ -40,10 +41,10 @@ def _turn(
     lines = [f"It waits for its turn: {ahead} before it." if ahead else "It is the next in turn."]
     if free:
         job = others[free[0].offer.worker]
-        lines.append(f"{len(capable)} of {len(workers)} workers can run it, none has room that is not reserved.")
+        lines.append(f"{len(capable)} of {counted(len(workers), 'worker')} can run it, none has room that is not reserved.")
         lines.append(f"Nearest is {_name(free[0])}: what it has free is reserved for job {job}, which needs more.")
         return lines
-    lines.append(f"{len(capable)} of {len(workers)} workers can run it, none has room now.")
+    lines.append(f"{len(capable)} of {counted(len(workers), 'worker')} can run it, none has room now.")
     gathering = reservations.of_job(waiting.job)
     nearest = max(capable, key=lambda worker: (worker.offer.worker == gathering, worker.room.cores))
     if shape.is_alone:
