@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from benchmarks import bag, commands, network, reaction
+from benchmarks import bag, cluster, commands, network, reaction
 from benchmarks.row import Row, machine
 
 MEASURES: dict[str, Callable[[], list[Row]]] = {
@@ -15,6 +15,7 @@ MEASURES: dict[str, Callable[[], list[Row]]] = {
     "B1-5000": lambda: [bag.measure(5000)],
     "B3": reaction.measure,
     "B4": network.measure,
+    "B8": cluster.measure,
     "B9": commands.measure,
 }
 DEFAULT = ["B1", "B3"]

@@ -7,9 +7,12 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
-from copernicus.server.scheduling.queue import Lane, Queue, Standing, Waiting
+from copernicus.server.scheduling.queue import Lane, Queue, Standing, Turn, Waiting
 from copernicus.server.scheduling.reservations import Hold, Reservation, less, opens_s
 from copernicus.server.scheduling.shapes import WorkerView, can_run, ends_in_time, has_room
+
+Place = tuple[Turn, tuple[int, int], int]
+"""A job's turn, the size of its lane (larger is smaller), its number."""
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -44,16 +47,15 @@ class _Round:
 
     def give(self, most_jobs: int) -> list[Assignment]:
         names = {executable.name for executable in self._worker.offer.executables}
-        lanes = [lane for name in names for lane in self._queue.lanes(name) if can_run(lane.shape, self._worker)]
-        heap = [(place, id(lane), lane) for lane in lanes if (place := self._place(lane)) is not None]
-        heapify(heap)
-        if self._hold is not None and (not heap or heap[0][0][0] >= -self._hold.priority):
-            self._give_reserved()
+        lanes = [lane for name in names for lane in self._queue.lanes(name) if lane.suits(self._worker)]
+        self._give_reserved(lanes)
+        heap = self._fitting(lanes)
         while heap and self._room.cores > 0 and len(self._given) < most_jobs:
             place, _, lane = heappop(heap)
-            now, first = self._place(lane), lane.first()
-            if now is None or first is None:
+            first = lane.first()
+            if first is None:
                 continue
+            now = self._place(lane, first)
             if now > place:  # its project has been given something meanwhile
                 heappush(heap, (now, id(lane), lane))
                 continue
@@ -66,19 +68,28 @@ class _Round:
             self._take(lane.nearest(self._worker.blobs), cores)
             if lane.shape.is_alone:
                 break
-            if (following := self._place(lane)) is not None:
-                heappush(heap, (following, id(lane), lane))
+            if (following := lane.first()) is not None:
+                heappush(heap, (self._place(lane, following), id(lane), lane))
         if not heap and self._room.cores > 0 and self._crowded is not None:
             self._reserve(self._crowded[1])
         return self._given
 
-    def _place(self, lane: Lane) -> tuple[int, bool, int, int, int, int, int, int] | None:
+    def _fitting(self, lanes: list[Lane]) -> list[tuple[Place, int, Lane]]:
+        """The heap of lanes whose first job could be given now."""
+        heap = []
+        for lane in lanes:
+            if (first := lane.first()) is not None:
+                if not has_room(lane.shape, self._room):
+                    self._find_crowded(lane, first)
+                elif self._hold is None or self._cores(first):
+                    heap.append((self._place(lane, first), id(lane), lane))
+        heapify(heap)
+        return heap
+
+    def _place(self, lane: Lane, first: Waiting) -> Place:
         """Where the lane's first job stands: its turn, then size, so that the largest is packed first, then age."""
-        first = lane.first()
-        if first is None:
-            return None
         turn, number = self._standing(lane, first)
-        return (*turn, -lane.shape.gpus, -lane.shape.cores_min, number)
+        return turn, lane.size, number
 
     def _standing(self, lane: Lane, first: Waiting) -> Standing:
         project = lane.shape.project
@@ -121,14 +132,16 @@ class _Round:
             return None
         return Hold(reservation, self._worker)
 
-    def _give_reserved(self) -> None:
+    def _give_reserved(self, lanes: list[Lane]) -> None:
+        """Give the reserved job if it has room now, before all but jobs of higher priority."""
         hold = self._hold
-        if hold is not None and has_room(hold.shape, self._room):
-            waiting = self._queue.get(hold.job)
-            if waiting is not None:
-                self._take(waiting, self._cores(waiting))
-                if waiting.shape.is_alone:
-                    self._room = less(self._room, self._room.cores, waiting.shape)
+        if hold is None or not has_room(hold.shape, self._room):
+            return
+        waiting = self._queue.get(hold.job)
+        if waiting is not None and not any(first.priority > hold.priority for lane in lanes if (first := lane.first())):
+            self._take(waiting, self._cores(waiting))
+            if waiting.shape.is_alone:
+                self._room = less(self._room, self._room.cores, waiting.shape)
 
     def _find_crowded(self, lane: Lane, first: Waiting) -> None:
         if self._hold is not None or self._queue.reservations.of_job(first.job):

@@ -21,13 +21,16 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
+from copernicus.model.jobs import WorkerOffer
 from copernicus.server.scheduling.reservations import Reservations
-from copernicus.server.scheduling.shapes import Shape
+from copernicus.server.scheduling.shapes import Shape, WorkerView, is_able, may_run_now
 
 PATIENCE = 4
 """So many times as many cores as run (and as the lanes need, one job each) are given past a lane, then it is overdue."""
 NEAR_PASSES, NEAR_LOOKED_AT = 3, 8
 """How often a job lets younger ones of its lane go first to a worker that has their files, and among how many they are."""
+MOST_REMEMBERED = 20_000
+"""Of so many workers a lane remembers whether they can run its jobs."""
 
 Rank = tuple[int, bool, int]
 """(-priority, has no checkpoint, job number): what comes first is smaller; job numbers grow with age."""
@@ -62,47 +65,63 @@ class Moment(msgspec.Struct, frozen=True):
 class Lane:
     """Jobs of one shape, in order. Jobs that left are dropped when they come to the front.
 
-    `served_at` counts the cores that had been given, of the whole queue, when this lane was last given something.
+    `size` is smaller for larger jobs. `served_at` counts the cores that had been given, of the whole queue, when this lane
+    was last given something.
     """
 
-    __slots__ = ("_head", "_heap", "_live", "_passes", "served_at", "shape")
+    __slots__ = ("_able", "_head", "_heap", "_live", "_passes", "served_at", "shape", "size")
 
     def __init__(self, shape: Shape, served_at: int = 0) -> None:
         self.shape, self.served_at = shape, served_at
+        self.size = (-shape.gpus, -shape.cores_min)
+        self._able: dict[str, tuple[WorkerOffer, bool]] = {}
         self._heap: list[Rank] = []
-        self._live: dict[int, Waiting] = {}
+        self._live: dict[int, tuple[Rank, Waiting]] = {}
         self._head, self._passes = 0, 0
 
     def __len__(self) -> int:
         return len(self._live)
 
     def __iter__(self) -> Iterator[Waiting]:
-        return iter(self._live.values())
+        return (waiting for _, waiting in self._live.values())
 
     def add(self, waiting: Waiting) -> None:
         """Add a job, or change its rank."""
-        self._live[waiting.job] = waiting
-        heappush(self._heap, waiting.rank)
+        rank = waiting.rank
+        self._live[waiting.job] = rank, waiting
+        heappush(self._heap, rank)
 
     def get(self, job: int) -> Waiting | None:
         """A job of the lane, or None."""
-        return self._live.get(job)
+        entry = self._live.get(job)
+        return entry[1] if entry is not None else None
 
     def remove(self, job: int) -> None:
         """Take a job out."""
         del self._live[job]
         if len(self._heap) > 2 * len(self._live) + 64:
-            self._heap = [waiting.rank for waiting in self._live.values()]
+            self._heap = [rank for rank, _ in self._live.values()]
             heapify(self._heap)
 
     def first(self) -> Waiting | None:
         """The job that comes first, or None."""
         while self._heap:
-            waiting = self._live.get(self._heap[0][2])
-            if waiting is not None and waiting.rank == self._heap[0]:
-                return waiting
+            rank = self._heap[0]
+            entry = self._live.get(rank[2])
+            if entry is not None and entry[0] is rank:
+                return entry[1]
             heappop(self._heap)
         return None
+
+    def suits(self, worker: WorkerView) -> bool:
+        """Say whether `worker` can run the lane's jobs (see `can_run`); what follows from its offer is remembered."""
+        offer, shape = worker.offer, self.shape
+        known = self._able.get(offer.worker)
+        if known is None or known[0] is not offer:
+            if len(self._able) > MOST_REMEMBERED:
+                self._able.clear()
+            known = self._able[offer.worker] = offer, is_able(shape, offer)
+        return known[1] and may_run_now(shape, worker)
 
     def nearest(self, blobs: Container[str]) -> Waiting:
         """The first job; or one of the next few of its rank that reads one of `blobs`, which the first one does not.

@@ -82,7 +82,18 @@ def _admits(version: str, wanted: str) -> bool:
 
 def can_run(shape: Shape, worker: WorkerView) -> bool:
     """Say whether `worker`, when it has nothing else to do, can run jobs of this shape."""
-    return next(lacks(shape, worker), None) is None
+    return may_run_now(shape, worker) and is_able(shape, worker.offer)
+
+
+def is_able(shape: Shape, offer: WorkerOffer) -> bool:
+    """Say whether what a worker offers is enough for jobs of this shape; whose they are and its time are another question."""
+    return next(_lacks_means(shape, offer), None) is None
+
+
+def may_run_now(shape: Shape, worker: WorkerView) -> bool:
+    """Say whether a worker that has the means may run jobs of this project, and has time enough left for them."""
+    is_covered = worker.projects is None or shape.project in worker.projects
+    return is_covered and ends_in_time(shape, worker.room.time_left_s)
 
 
 def lacks(shape: Shape, worker: WorkerView) -> Iterator[str]:
@@ -90,6 +101,13 @@ def lacks(shape: Shape, worker: WorkerView) -> Iterator[str]:
     offer = worker.offer
     if worker.projects is not None and shape.project not in worker.projects:
         yield f"it works for project {offer.project} only" if offer.project else "its bundle does not cover the project"
+    yield from _lacks_means(shape, offer)
+    if shape.wall_time_s is not None and not ends_in_time(shape, worker.room.time_left_s):
+        left_s = worker.room.time_left_s or 0.0
+        yield f"it would not end in the time left: {left_s:.0f} s, needed: {shape.wall_time_s:.0f} s"
+
+
+def _lacks_means(shape: Shape, offer: WorkerOffer) -> Iterator[str]:
     if lack := _lacks_executable(shape, offer):
         yield lack
     most = min(offer.cores, offer.cores_per_job or offer.cores)
@@ -99,9 +117,6 @@ def lacks(shape: Shape, worker: WorkerView) -> Iterator[str]:
         yield f"it has {_gigabytes(offer.memory_bytes)} of memory, needed: {_gigabytes(shape.memory_bytes)}"
     if shape.gpus > offer.gpus:
         yield f"it has {_count(offer.gpus, 'GPU')}, needed: {shape.gpus}"
-    if shape.wall_time_s is not None and not ends_in_time(shape, worker.room.time_left_s):
-        left_s = worker.room.time_left_s or 0.0
-        yield f"it would not end in the time left: {left_s:.0f} s, needed: {shape.wall_time_s:.0f} s"
 
 
 def ends_in_time(shape: Shape, left_s: float | None) -> bool:
