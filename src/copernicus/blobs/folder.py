@@ -14,6 +14,7 @@ from pathlib import Path
 from copernicus.blobs.descriptors import open_regular, write_all
 from copernicus.blobs.durable import disk_errors, sync_folder
 from copernicus.blobs.hashing import CHUNK_BYTES, Hasher, checked_blob, hash_bytes
+from copernicus.blobs.places import Places
 from copernicus.blobs.upload import Upload, WrongOffset
 from copernicus.errors import CorruptData, NoSpace, UnknownPath, UsageError
 from copernicus.model.values import FileRef
@@ -37,6 +38,7 @@ class BlobFolder:
         self.is_durable = is_durable
         self.reserve_bytes = reserve_bytes
         self._incoming = root / "incoming"
+        self._places = Places(root, is_durable)
         self._lock = threading.Lock()
         self._uploads: dict[str, Upload] = {}
         self._hashes: OrderedDict[str, Hasher] = OrderedDict()
@@ -84,8 +86,9 @@ class BlobFolder:
             if not self.has(blob):
                 temporary = self._temporary(len(data))
                 try:
-                    with disk_errors("a file"), open(temporary, "xb") as file:
-                        file.write(data)
+                    # without a buffer: what stands in one is written by the close, after the fsync
+                    with disk_errors("a file"), open(temporary, "xb", buffering=0) as file:
+                        write_all(file.fileno(), data)
                         self._settle(file.fileno())
                     self._place(temporary, blob)
                 finally:
@@ -149,7 +152,7 @@ class BlobFolder:
                 self._forget(blob)
                 raise WrongOffset(0)
             self._room_for(size - received)
-            self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._places.make(self._incoming)
             hasher = self._hashes.pop(blob, None)
             if hasher is None or hasher.count != received:
                 hasher = Hasher() if received == 0 else None
@@ -310,7 +313,7 @@ class BlobFolder:
 
     def _temporary(self, size: int) -> Path:
         self._room_for(size)
-        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._places.make(self._incoming)
         return self._incoming / f"tmp-{secrets.token_hex(12)}"
 
     def _room_for(self, size: int) -> None:
@@ -332,9 +335,7 @@ class BlobFolder:
     def _place(self, temporary: Path, blob: str) -> None:
         target = self.path(blob)
         with disk_errors("a blob"):
-            if not target.parent.exists():
-                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._sync({self.root})
+            self._places.make(target.parent)
             with self._lock:
                 self._doomed.discard(blob)
                 os.replace(temporary, target)
@@ -345,7 +346,7 @@ class BlobFolder:
                 sync_folder(folder)
 
     def _is_same_file_system(self, device: int) -> bool:
-        self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._places.make(self._incoming)
         return self._incoming.stat().st_dev == device
 
     def _adopt(self, path: Path, descriptor: int) -> tuple[str, int]:

@@ -40,10 +40,15 @@ def write_atomic(path: Path, data: bytes, mode: int = PRIVATE_FILE) -> None:
     sync_folder(path.parent)
 
 
-def make_private_folder(folder: Path) -> None:
-    """Make `folder` (and what is missing above it) with mode 0700; one that is there keeps its mode."""
+def make_private_folder(folder: Path, *, is_durable: bool = True) -> None:
+    """Make `folder` (and what is missing above it) with mode 0700; one that is there keeps its mode.
+
+    What is made survives a power cut, unless `is_durable` is false.
+    """
     for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
         missing.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        if is_durable:
+            sync_folder(missing.parent)  # a synced file is lost all the same when the name of its folder is
 
 
 def check_private(path: Path, what: str) -> None:
