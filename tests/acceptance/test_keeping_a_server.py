@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import shutil
+import signal
 import sqlite3
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from tests.acceptance.refusals import fault
 
 from copernicus.blobs.hashing import hash_bytes
 from copernicus.server.cli.upkeep.inspecting import inspect
-from copernicus.testing.system import System
+from copernicus.testing.system import PASSWORD, ProgramFailed, System
 
 OLD = Path(__file__).parent.parent / "fixtures" / "project-folder-0.1"
 
@@ -151,7 +154,7 @@ def test_backups_share_files_are_private_and_go_when_they_are_old(kept: System) 
     assert made[0]["files"] == made[2]["files"] > 0
     left = sorted((kept.folder / "many").iterdir())
     assert [str(path) for path in left] == sorted(one["path"] for one in made[1:])
-    for path in left[-1].rglob("*"):
+    for path in (*left[0].rglob("*"), *(kept.folder / "backups").rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     assert "All is well." in kept.cpc_server("verify", str(left[0])).stdout
     assert (left[0] / "projects" / "blobs" / CONF[:2] / CONF).stat().st_nlink == 2
@@ -167,6 +170,67 @@ def test_a_damaged_backup_is_not_restored(kept: System, file: str, tmp_path: Pat
     assert "Nothing was restored" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["backup"]
     assert not (kept.home / "other").exists()
+
+
+def test_a_server_that_is_lost_with_all_it_had_comes_back(kept: System) -> None:
+    for place in (server_of(kept), kept.projects):
+        place.rename(place.with_name("aside"))
+    try:
+        done = json.loads(kept.cpc_server("restore", "--json", "backups", "elsewhere/projects").stdout)
+        assert (done["projects"], done["is_server_new"]) == (["first"], True)
+        kept.start()
+        assert kept.ask("get", "n:in.index") == 7
+        kept.cpcc("getf", "-f", "back", "n:in.files[0]")
+        assert (kept.folder / "back").read_text() == (kept.folder / "conf").read_text()
+        assert kept.ask("status")["jobs"] == {"done": 2}
+        refused = kept.cpc_server("restore", "backups", "third", is_checked=False)
+        assert "is running" in refused.stderr, refused
+        refused = kept.cpc_server("migrate", is_checked=False)
+        assert "is using" in refused.stderr, refused
+        assert "All is well." in kept.cpc_server("verify").stdout
+        kept.stop()
+        again = json.loads(kept.cpc_server("restore", "--json", "backups", "third").stdout)
+        assert not again["is_server_new"]
+        assert abs(again["floor"] - done["floor"]) >= 2**20, "two restorations of one backup give different numbers"
+    finally:
+        with contextlib.suppress(ProgramFailed):
+            kept.stop()
+        for place in (server_of(kept), kept.projects):
+            shutil.rmtree(place, ignore_errors=True)
+            place.with_name("aside").rename(place)
+
+
+def test_backups_at_intervals(kept: System) -> None:
+    words = ["cpc-server", "backup", "--every", "0.001m", "--keep", "3", "--json", "timed"]
+    program = shutil.which(words[0], path=kept.environment["PATH"])
+    assert program
+    process = subprocess.Popen(
+        [program, *words[1:]], cwd=kept.folder, env=kept.environment, stdout=subprocess.PIPE, text=True, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    made = [json.loads(process.stdout.readline())["path"] for _ in range(5)]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    left = [str(path) for path in (kept.folder / "timed").iterdir() if path.name.startswith("backup")]
+    assert made[0] not in left
+    assert len(left) <= 4
+
+
+def test_a_newer_or_other_server_is_refused(kept: System) -> None:
+    kept.cpc_server("-c", "other", "setup", "-stdin", "--client-port", "1", "--server-port", "2", "p2", text=PASSWORD + "\n")
+    done = kept.cpc_server("-c", "other", "restore", "backups", "new", is_checked=False)
+    assert not fault(done, "is another one than that of the backup"), done
+    access = kept.home / "other" / "server" / "access.sqlite"
+    with sqlite3.connect(access) as connection:
+        connection.execute("INSERT INTO schema_version (version) VALUES (99)")
+    connection.close()
+    for command in ("migrate", "migrate --dry-run"):
+        done = kept.cpc_server("-c", "other", *command.split(), is_checked=False)
+        assert not fault(done, "written by a newer Copernicus (schema 99"), done
+        assert "Install that version, or restore a backup" in done.stderr
+    shutil.rmtree(kept.home / "other")
+    assert not (kept.folder / "new").exists()
 
 
 def test_bad_input(kept: System) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def test_it_opens_and_goes_on(system: System, version: str) -> None:
     shutil.copytree(FIXTURES / version, system.projects)
     for path in (system.projects, *system.projects.rglob("*")):
         path.chmod(0o700 if path.is_dir() else 0o600)
+    assert_migrates(system)
     system.start()
     system.cpcc("cd", "old")
 
@@ -42,3 +44,21 @@ def test_it_opens_and_goes_on(system: System, version: str) -> None:
     system.worker("-n", "2")
     system.until(lambda: get("db:out.integer_outputs") == [2, 42, 10, 8], what="the rest is doubled")
     assert system.ask("status")["jobs"] == {"done": 5, "failed": 1}, "nothing was done twice"
+    assert "All is well." in system.cpc_server("verify").stdout
+
+
+def assert_migrates(system: System) -> None:
+    """The folder is sound as it is; `migrate` tries first, keeps what was, and does nothing the second time."""
+    book = system.projects / "book.sqlite"
+    before = book.read_bytes()
+    assert "All is well." in system.cpc_server("verify").stdout
+    assert "brought to schema" in system.cpc_server("migrate", "--dry-run").stdout
+    assert book.read_bytes() == before, "a trial changes nothing"
+    row = json.loads(system.cpc_server("migrate", "--json").stdout)[1]
+    assert row["schema"] < row["newest"]
+    kept = Path(row["kept"])
+    assert kept.stat().st_mode & 0o077 == 0
+    assert system.cpc_server("migrate").stdout.count("has the newest schema") == 2
+    assert "All is well." in system.cpc_server("verify").stdout
+    book.unlink()
+    kept.rename(book)  # so that the server, too, finds the old one and migrates it by itself

@@ -34,7 +34,7 @@ NOTE, SERVER, PROJECTS = "backup.json", "server", "projects"
 KEYS = ("ca.key", AUTHORITY_NAME)
 """The keys that make a server what it is; the other ones are made anew at its next start."""
 TRIES = 5
-_NAME = re.compile(r"backup-(\d{8}T\d{6}Z)(?:-\d+)?")
+_NAME = re.compile(r"backup-(\d{8}T\d{6}Z)(?:-(\d+))?")
 _PARTIAL = re.compile(r"\.partial-(\d+)-[0-9a-f]+")
 
 
@@ -69,8 +69,12 @@ class Made(msgspec.Struct, frozen=True):
 
 def backups_in(folder: Path) -> list[Path]:
     """Return the finished backups in a folder, the oldest first."""
-    found = [path for path in folder.iterdir() if _NAME.fullmatch(path.name)] if folder.is_dir() else []
-    return sorted((path for path in found if (path / NOTE).exists()), key=lambda path: (read_note(path).made_at, path.name))
+    found = list[tuple[str, int, Path]]()
+    for path in folder.iterdir() if folder.is_dir() else ():
+        name = _NAME.fullmatch(path.name)
+        if name and (path / NOTE).exists():
+            found.append((name[1], int(name[2] or 1), path))
+    return [path for *_, path in sorted(found)]
 
 
 def find_backup(folder: Path) -> Path:

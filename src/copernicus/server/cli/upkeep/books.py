@@ -12,6 +12,7 @@ import msgspec
 from copernicus.dataflow.checking import CheckedFold
 from copernicus.dataflow.network import Network
 from copernicus.errors import CopernicusError, CorruptData
+from copernicus.model.jobs import OPEN_STATES
 from copernicus.server.cli.upkeep.findings import Inspection
 from copernicus.server.projects.holdings import Held, LogIndex, job_holds, network_holds
 from copernicus.server.storage.abc import JobRecord
@@ -82,7 +83,7 @@ class BookSurvey:
             return None
 
     def _jobs(self, connection: apsw.Connection, sound: set[str]) -> dict[str, list[JobRecord]]:
-        """The jobs by project."""
+        """Look at all jobs, and return those that hold files, by project."""
         decode, found = msgspec.json.Decoder(JobRecord).decode, dict[str, list[JobRecord]]()
         projects = {row[0] for row in connection.execute("SELECT id FROM projects")}
         for id, project, key, data, checksum in connection.execute("SELECT id, project, key, data, checksum FROM jobs"):
@@ -97,7 +98,7 @@ class BookSurvey:
                 continue
             if (job.id, job.project, job.key) != (id, project, key) or project not in projects:
                 self._inspection.add(self.path, f"Job {id} is not filed where it belongs.")
-            elif project in sound:
+            elif project in sound and (job.state in OPEN_STATES or job.checkpoint or job.provisional is not None):
                 found.setdefault(project, []).append(job)
         return found
 
