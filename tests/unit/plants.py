@@ -155,15 +155,15 @@ def the_end_of_a_held_child_is_forgotten(patch: Patch) -> None:
 
 @plant(scenarios.a_source_is_remade)
 def a_blocked_job_is_not_freed(patch: Patch) -> None:
-    def only_block(key: str, why: str) -> transaction.Effect:
-        return transaction.BlockJob(key, why or "still")
+    def only_block(key: str, why: str, needs: int) -> transaction.Effect:
+        return transaction.BlockJob(key, why or "still", needs)
 
     patch.setattr(settling, "BlockJob", only_block)
 
 
 @plant(scenarios.a_source_is_remade)
 def a_job_is_not_blocked_while_its_input_is_remade(patch: Patch) -> None:
-    patch.setattr(settling, "why_blocked", lambda *_: "")
+    patch.setattr(settling, "what_blocks", lambda *_: ("", 0))
 
 
 @plant(scenarios.crashes)

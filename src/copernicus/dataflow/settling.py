@@ -11,7 +11,7 @@ from copernicus.dataflow.controlling import await_children, call_controller, con
 from copernicus.dataflow.courses import earlier_keys
 from copernicus.dataflow.evaluating import ask_for_job, consider_evaluated
 from copernicus.dataflow.network import ROOT, Instance, Network, Place
-from copernicus.dataflow.status import find_remade, first_error, is_busy_itself, why_blocked, why_held
+from copernicus.dataflow.status import find_remade, first_error, is_busy_itself, what_blocks, why_held
 from copernicus.dataflow.transaction import BlockJob, StopJob, Transaction, WantJob
 from copernicus.dataflow.views import evaluated_readers, length_of
 
@@ -131,13 +131,13 @@ def _mark_remade(tx: Transaction) -> None:
         evaluation = network.evaluations[key]
         if not evaluation.wanted:
             continue
-        why = why_blocked(network, evaluation.wanted)
+        why, needs = what_blocks(network, evaluation.wanted)
         if key in tx.wants:
             instance, description = tx.wants[key]
             extends = earlier_keys(network, instance, evaluation)
-            tx.effects.append(WantJob(key, instance.id, network.path_of(instance.id), description, why, extends))
+            tx.effects.append(WantJob(key, instance.id, network.path_of(instance.id), description, why, extends, needs))
         elif why != evaluation.why_blocked:
-            tx.effects.append(BlockJob(key, why))
+            tx.effects.append(BlockJob(key, why, needs))
         network.derive(evaluation, "why_blocked", why)
         wanting = [network.instances[id] for id in evaluation.wanted]
         if not tx.to_stop.keys().isdisjoint(evaluation.wanted) and all(why_held(network, one) for one in wanting):

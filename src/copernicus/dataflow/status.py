@@ -120,20 +120,20 @@ def is_stale(network: Network, place: Place) -> bool:
     return stale_source(network, place) is not None
 
 
-def why_blocked(network: Network, instances: set[int]) -> str:
-    """Why a job that these instances want must not be started ("": it may)."""
-    why = ""
+def what_blocks(network: Network, instances: set[int]) -> tuple[str, int]:
+    """Why a job that these instances want must not be started ("": it may), and which instance makes an input of it anew."""
+    why, maker = "", 0
     for id in sorted(instances):
         instance = network.instances[id]
         held = why_held(network, instance)
         if held:
-            why = held
+            why, maker = held, 0
             continue
         stale = stale_input(network, instance)
         if stale is None:
-            return ""
+            return "", 0
         # The first in the chain is what people can do something about.
         while not is_remade_itself(stale) and (before := stale_input(network, stale)) is not None:
             stale = before
-        why = f"an input is being made anew by {network.path_of(stale.id)}"
-    return why
+        why, maker = f"an input is being made anew by {network.path_of(stale.id)}", stale.id
+    return why, maker

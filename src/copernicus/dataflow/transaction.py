@@ -44,7 +44,8 @@ class StartCall(msgspec.Struct, frozen=True):
 class WantJob(msgspec.Struct, frozen=True):
     """See to it that the job of an evaluation is done; a job that stands takes over priority and resources.
 
-    A new job goes on from the last checkpoint of a job of one of the keys in `extends`, of the first that has one.
+    A new job goes on from the last checkpoint of a job of one of the keys in `extends`, of the first that has one. `needs`
+    is the instance that makes an input of it anew, 0: none does, or another reason blocks it.
     """
 
     key: str
@@ -53,6 +54,7 @@ class WantJob(msgspec.Struct, frozen=True):
     description: JobDescription
     why_blocked: str
     extends: tuple[str, ...] = ()
+    needs: int = 0
 
 
 class RenameJob(msgspec.Struct, frozen=True):
@@ -64,10 +66,11 @@ class RenameJob(msgspec.Struct, frozen=True):
 
 
 class BlockJob(msgspec.Struct, frozen=True):
-    """The job must not be started, and why ("": it may)."""
+    """The job must not be started, and why ("": it may). `needs` is as in `WantJob`."""
 
     key: str
     why: str
+    needs: int = 0
 
 
 class StopJob(msgspec.Struct, frozen=True):

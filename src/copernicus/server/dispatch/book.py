@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from copernicus.model.jobs import OPEN_STATES, JobDescription, JobState, StopReason
+from copernicus.server.dispatch.inheritance import Inheritance
 from copernicus.server.dispatch.outcomes import LOST_WORKERS_ALONE
 from copernicus.server.scheduling.queue import Queue, Waiting
 from copernicus.server.scheduling.shapes import Shape
@@ -44,6 +45,7 @@ class Jobs:
     def clear_all(self) -> None:
         """Forget everything."""
         self.queue = Queue()
+        self.inheritance = Inheritance(self.get)
         self.running_cores: dict[str, int] = {}
         self._open: dict[int, JobRecord] = {}
         self._ended: dict[int, Line] = {}
@@ -126,7 +128,8 @@ class Jobs:
             can_stop=bool(job.description.checkpoint),
         )
         most = min(limits) if limits else None
-        return Waiting(job.id, shape, job.description.priority, bool(job.checkpoint), most, _large_files(job))
+        priority, _ = self.inheritance.priority(job)
+        return Waiting(job.id, shape, priority, bool(job.checkpoint), most, _large_files(job))
 
     # --- changing
 
@@ -160,13 +163,22 @@ class Jobs:
             self._open.pop(job.id, None)
             self._settling[job.id] = job
             self._ended[job.id] = Line(job.project, job.key, job.state, job.instance, bool(job.checkpoint))
+            self._queue_again(self.inheritance.follow(job))
             return
         self._open[job.id] = job
+        self._queue_again(number for number in self.inheritance.follow(job) if number != job.id)
         if job.state == "leased":
             self.running_cores[job.project] = self.running_cores.get(job.project, 0) + job.cores
         elif job.state == "queued":
             self.queue.add(self.waiting(job))
             self.when_queued(job.description.executable)
+
+    def _queue_again(self, jobs: Iterable[int]) -> None:
+        """The priority of these may have changed."""
+        for number in jobs:
+            job = self._open.get(number)
+            if job is not None and number in self.queue:
+                self.queue.add(self.waiting(job))
 
     def _settled(self, job: JobRecord) -> None:
         if self._settling.get(job.id) is job:
@@ -184,8 +196,24 @@ class Jobs:
         description: JobDescription,
         why_blocked: str,
         extends: Sequence[str] = (),
+        needs: int = 0,
     ) -> int:
         """See `JobBook.want`."""
+        number = self._want(unit, project, instance, path, key, description, why_blocked, extends)
+        self._queue_again(self.inheritance.need(number, (project, needs) if needs else None))
+        return number
+
+    def _want(
+        self,
+        unit: Unit,
+        project: str,
+        instance: int,
+        path: str,
+        key: str,
+        description: JobDescription,
+        why_blocked: str,
+        extends: Sequence[str],
+    ) -> int:
         job = self.find(project, key)
         if job is None:
             self._last += 1
@@ -236,9 +264,11 @@ class Jobs:
             job = replace(job, waits_for=0, extends=extends, checkpoint=ended.checkpoint)
             self.put(unit, replace(job, state=job.resting_state))
 
-    def block(self, unit: Unit, project: str, key: str, why: str) -> None:
+    def block(self, unit: Unit, project: str, key: str, why: str, needs: int = 0) -> None:
         """See `JobBook.block`."""
         job = self.find(project, key)
+        if job is not None and job.state in OPEN_STATES:
+            self._queue_again(self.inheritance.need(job.id, (project, needs) if needs else None))
         if job is not None and job.state in ("blocked", "queued"):
             wanted = replace(job, why=why)
             wanted = replace(wanted, state=wanted.resting_state)
@@ -293,6 +323,7 @@ class Jobs:
             self._settling.pop(number, None)
             self._waiting.pop(number, None)
             self.queue.remove(number)
+            self.inheritance.forget(number)
         self._counts.pop(project, None)
         self.running_cores.pop(project, None)
         self.queue.forget(project)

@@ -75,7 +75,7 @@ class JobViews(Jobs):
                 now, workers = self._monotonic(), [worker for worker in self._workers if not worker.is_lost]
                 views = [view for worker in workers if (view := worker.view(self.reach(worker), now))]
                 lines = explain(self.waiting(job), views, ahead, self.queue.reservations)
-                return [f"Job {number} is queued.", *lines, *_failures(job)]
+                return [f"Job {number} is queued.", *lines, *self._inherited(job), *_failures(job)]
             case "leased":
                 return self._explain_leased(job)
             case "blocked":
@@ -84,6 +84,10 @@ class JobViews(Jobs):
                 return [f"Job {number} failed.", *job.why.splitlines()]
             case _:
                 return [f"Job {number} is {job.state}.", *([job.why] if job.why else [])]
+
+    def _inherited(self, job: JobRecord) -> list[str]:
+        priority, heir = self.inheritance.priority(job)
+        return [f"It has the priority {priority} of job {heir}, which needs its result."] if heir else []
 
     def reach(self, worker: Worker) -> frozenset[str] | None:
         """The ids of the projects that a worker may serve, by its own wish and its bundle's; None: all."""

@@ -128,12 +128,13 @@ class LiveProject:
         match effect:
             case transaction.WantJob():
                 self._jobs.want(
-                    unit, project, effect.id, effect.path, effect.key, effect.description, effect.why_blocked, effect.extends
+                    unit, project, effect.id, effect.path, effect.key, effect.description, effect.why_blocked, effect.extends,
+                    effect.needs,
                 )  # fmt: skip
             case transaction.RenameJob():
                 self._jobs.rename(unit, project, effect.id, effect.key, effect.path)
             case transaction.BlockJob():
-                self._jobs.block(unit, project, effect.key, effect.why)
+                self._jobs.block(unit, project, effect.key, effect.why, effect.needs)
             case transaction.StopJob():
                 self._jobs.stop_now(unit, project, effect.key)
             case transaction.SupersedeJob():

@@ -15,7 +15,7 @@ Place = tuple[Turn, tuple[int, int], int]
 """A job's turn, the size of its lane (larger is smaller), its number."""
 
 
-class Assignment(msgspec.Struct, frozen=True):
+class Assignment(msgspec.Struct, frozen=True, gc=False):
     """Give this job to the worker, with so many cores."""
 
     job: int

@@ -40,7 +40,7 @@ Standing = tuple[Turn, int]
 """A job's turn, then its number."""
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class Waiting(msgspec.Struct, frozen=True, gc=False):
     """A job that could be given out. `cores_max` None: as many as there are. `blobs`: the large files that it reads."""
 
     job: int
@@ -56,7 +56,7 @@ class Waiting(msgspec.Struct, frozen=True):
         return (-self.priority, not self.has_checkpoint, self.job)
 
 
-class Moment(msgspec.Struct, frozen=True):
+class Moment(msgspec.Struct, frozen=True, gc=False):
     """What the order depends on, besides the jobs, while one batch is given. Lanes last served before `overdue` are."""
 
     overdue: int

@@ -13,7 +13,7 @@ from copernicus.model.jobs import WorkerOffer
 from copernicus.model.versions import is_in_range
 
 
-class Shape(msgspec.Struct, frozen=True):
+class Shape(msgspec.Struct, frozen=True, gc=False):
     """All that decides where a job can run; jobs of one shape are alike to every worker.
 
     `project` is the project's id. `is_alone`: workers have died with this job, so it gets a worker to itself.
@@ -32,7 +32,7 @@ class Shape(msgspec.Struct, frozen=True):
     can_stop: bool = False
 
 
-class Room(msgspec.Struct, frozen=True):
+class Room(msgspec.Struct, frozen=True, gc=False):
     """What a worker has free now. `is_idle`: it has no job at all.
 
     `memory_bytes` and `time_left_s` None: not known, so not a limit.

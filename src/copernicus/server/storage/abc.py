@@ -258,13 +258,15 @@ class JobBook(Protocol):
         description: JobDescription,
         why_blocked: str,
         extends: Sequence[str] = (),
+        needs: int = 0,
     ) -> int:
         """See to it that the job for (project, key) is done, and return its number.
 
         A new key makes a job, which goes on from the checkpoint of the first job of the keys `extends` that has one; of one
         that a worker has, it waits for the end (state *blocked*). A key whose job was cancelled goes on from its own last
         checkpoint. A job that stands takes over priority and resources. `why_blocked` not empty: it must not be started
-        (state *blocked*).
+        (state *blocked*). `needs` is the instance that makes an input of a blocked job anew (0: none): its job inherits the
+        priority of this one, if that is higher.
         """
         ...
 
@@ -272,8 +274,8 @@ class JobBook(Protocol):
         """The instance has another path now; its job is called so."""
         ...
 
-    def block(self, unit: Unit, project: str, key: str, why: str) -> None:
-        """Queued becomes blocked (`why` not empty), blocked becomes queued (`why` empty).
+    def block(self, unit: Unit, project: str, key: str, why: str, needs: int = 0) -> None:
+        """Queued becomes blocked (`why` not empty), blocked becomes queued (`why` empty). `needs` is as in `want`.
 
         A leased job goes on; should its attempt end without finishing, the job becomes blocked instead of queued.
         """
