@@ -94,6 +94,8 @@ def test_a_preview_says_what_comes_and_changes_nothing(box: CopernicusInABox) ->
     assert "evaluated anew: one\n" in said
     assert "3 of one (leased, " in said
     box.cpcc("rollback")
+    assert "and no job ends" in box.cpcc("deactivate", "one", "--preview")
+    assert "jobs that stop, with a checkpoint to go on from: 3 of one" in box.cpcc("deactivate", "one", "--now", "--preview")
     assert running(box) == ["one"], "nothing has happened to it"
     bag = box.ask("run", "--preview", "--n", "2", "--", "python3", "-V")
     assert bag["certain"] == ["python3:lay_out", "python3:jobs:run_0", "python3:jobs:run_1"]

@@ -87,6 +87,7 @@ def test_a_project_in_mid_run_comes_back_beside_the_original_and_goes_on(standin
     number = caller.call(m.ListRequest("second", "d")).instances[0].job
     assert number not in (1, 2, None)
     assert any(f"job {number}," in title for title in titles), titles
+    assert {title.partition(" by ")[2] for title in titles if " by root@" in title} == {reply.origin}, titles
     standing.kill()
     standing.start()
     assert output(standing.caller(), "second", "e") == 10

@@ -59,12 +59,19 @@ def test_an_undo_sent_twice_counts_once_even_when_the_server_is_killed_between(s
 def test_what_is_no_transaction_of_a_person_is_refused(standing: Standing) -> None:
     root = standing.caller()
     change(root, e.ImportModule("math"))
-    with pytest.raises(Refused, match="left nothing that could be taken back"):
+    with pytest.raises(Refused, match="left nothing that could be taken back") as caught:
         root.call(m.UndoRequest("first"))
+    assert caught.value.hint == "To take back the one before it: cpcc undo 1", "else a person is stuck here"
     with pytest.raises(Refused, match="There is no transaction 99"):
         root.call(m.UndoRequest("first", 99))
     with pytest.raises(Refused, match="not one that a person made"):
         root.call(m.UndoRequest("first", 2))
+
+
+def test_a_rename_that_is_taken_back_is_told_by_the_name_before(standing: Standing) -> None:
+    root = standing.caller()
+    change(root, e.RenameInstance("sum", "total"))
+    assert "sum was renamed to total" in root.call(m.UndoRequest("first")).told[0]
 
 
 def test_strangers_neither_look_ahead_nor_back(standing: Standing) -> None:

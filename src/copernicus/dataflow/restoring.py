@@ -12,6 +12,9 @@ from copernicus.dataflow.taking_back import Before, SavedLink, Undoing, shape
 from copernicus.dataflow.transaction import Transaction
 from copernicus.errors import Refused
 
+STAYS = "Modules and functions stay known, work that was done anew stays done, and errors stay forgotten."
+"""What an undo does not turn back, as it is told."""
+
 
 def take_back(tx: Transaction, undoing: Undoing) -> list[str]:
     """Put back what a transaction wrote; return what is told. `Refused` when that is impossible.
@@ -43,8 +46,7 @@ def take_back(tx: Transaction, undoing: Undoing) -> list[str]:
             tx.do(f.Held(id, is_held))
             look_again_below(tx, network.instances[id])
     if len(tx.facts) == 1:
-        hint = "Modules and functions stay known, work that was done anew stays done, and errors stay forgotten."
-        raise Refused(f"Transaction {undoing.seq} left nothing that could be taken back.", hint)
+        raise Refused(f"Transaction {undoing.seq} left nothing that could be taken back.", STAYS)
     return told
 
 

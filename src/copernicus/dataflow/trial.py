@@ -62,8 +62,9 @@ class Trial(msgspec.Struct):
 
     `questions` have no answer yet; as long as there are any, the `undecided` instances may or may not be evaluated anew.
     `begun` evaluations are new ones, `resumed` ones go on where they were left, `kept` ones go on as they do, `ended` ones
-    stop, `standing` results were there already and are shown again. `possible` instances are downstream of what begins;
-    `may_end` are their present jobs. `called` controllers are called at once, `called_later` ones when something ends.
+    are given up, `stopped` ones are held: what runs of them stops with a checkpoint. `standing` results were there already
+    and are shown again. `possible` instances are downstream of what begins; `may_end` are their present jobs. `called`
+    controllers are called at once, `called_later` ones when something ends.
     """
 
     told: list[str]
@@ -74,6 +75,7 @@ class Trial(msgspec.Struct):
     resumed: list[Work] = []
     kept: list[Work] = []
     ended: list[Work] = []
+    stopped: list[Work] = []
     standing: list[Work] = []
     possible: list[str] = []
     may_end: list[Work] = []
@@ -116,6 +118,7 @@ class _Course:
         self.filed: set[str] = set()
         self.reopened: dict[str, None] = {}
         self.superseded: dict[str, None] = {}
+        self.stopped: dict[str, None] = {}
 
     def run(self, event: engine.Event) -> None:
         """Let the event happen, and all that follows from it and from the answers that are known."""
@@ -183,6 +186,8 @@ class _Course:
                 self.called[effect.call.instance] = None
             case t.SupersedeJob():
                 self.superseded[effect.key] = None
+            case t.StopJob():
+                self.stopped[effect.key] = None
 
     # --- what is different -------------------------------------------------------------------------------------------
 
@@ -201,6 +206,7 @@ class _Course:
                 trial.ended.append(Work(self._path(network.evaluations[key].instance), key))
             elif (work := self._work(wanted[0])) not in trial.kept:
                 trial.kept.append(work)
+        trial.stopped = [self._work(wanted[0]) for key in self.stopped if (wanted := self._wanted(key))]
         there = network.instances.keys()
         trial.errors = {self._path(id): network.instances[id].error for id in self.failed if id in there}
         trial.errors = {path: error for path, error in trial.errors.items() if error}

@@ -28,9 +28,9 @@ class PreviewReply(Message, frozen=True):
 
     `certain` are evaluated anew; `possible` are downstream of them, so that it depends on results (or, of some, was not
     found out). `calls` are controllers that are called at once, `later_calls` when something ends; what they answer is not
-    guessed. `ending` jobs stop, `may_end` are the present jobs of `possible` instances, `kept` go on as they do, `resumed` go
-    on where they were left. `standing` instances show a result again that is there: the job that made it. `errors`: what would
-    be in error. `remarks` are for a person.
+    guessed. `ending` jobs are given up, `stopping` ones stop with a checkpoint since they are held, `may_end` are the present
+    jobs of `possible` instances, `kept` go on as they do, `resumed` go on where they were left. `standing` instances show a
+    result again that is there: the job that made it. `errors`: what would be in error. `remarks` are for a person.
     """
 
     told: list[str] = []
@@ -46,3 +46,4 @@ class PreviewReply(Message, frozen=True):
     standing: dict[str, int | None] = {}
     errors: dict[str, str] = {}
     remarks: list[str] = []
+    stopping: list[PreviewedJob] = []

@@ -33,6 +33,7 @@ def _parts(reply: m.PreviewReply) -> Iterator[tuple[str, list[str]]]:
     yield "perhaps evaluated anew, as results turn out", reply.possible
     yield "results that stand again", [f"{path} (job {job})" if job else path for path, job in reply.standing.items()]
     yield f"jobs that end, with {duration(lost)} of core time spent in them", _jobs(reply.ending)
+    yield "jobs that stop, with a checkpoint to go on from", _jobs(reply.stopping)
     yield "jobs that may end later", _jobs(reply.may_end)
     yield "jobs that are kept", _jobs(reply.kept)
     yield "jobs that go on where they were left", _jobs(reply.resumed)

@@ -45,7 +45,8 @@ class Origins:
         elsewhere = next((seq for seq in self._network.moves if seq > record.seq), None)
         loaded = self._past.record(elsewhere) if elsewhere is not None else None
         origins = [fact.origin for fact in loaded.facts if isinstance(fact, f.Loaded)] if loaded is not None else []
-        return "@".join([record.actor, *origins[:1]])
+        servers = [origin.rpartition("@")[2] for origin in origins[:1]]  # who saved it there is another matter
+        return "@".join([record.actor, *servers])
 
     def of_result(self, result: Result, record: f.Record, shown_by: int) -> m.Origin:
         """The origin of an evaluation's result, as an instance shows it since `record`."""

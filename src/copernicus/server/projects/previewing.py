@@ -58,6 +58,7 @@ class _Words:
             calls=trial.called,
             later_calls=trial.called_later,
             ending=self._rows(trial.ended),
+            stopping=[row for row in self._rows(trial.stopped) if row.state == "leased"],
             may_end=self._rows(trial.may_end),
             kept=self._rows(trial.kept),
             resumed=self._rows(trial.resumed),

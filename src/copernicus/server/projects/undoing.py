@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from msgspec.structs import replace
 
+from copernicus.dataflow.facts import Fact, Renamed
+from copernicus.dataflow.restoring import STAYS
 from copernicus.dataflow.taking_back import Done, Undoing, is_undone
 from copernicus.errors import Refused
 from copernicus.model.values import files_in
@@ -27,13 +29,14 @@ async def find_undo(past: Past, seq: int | None, now: float) -> Undoing:
 
     When this returns, nothing has happened to the project since it looked, as long as the caller does not wait.
     """
-    if seq is None:
-        seq = await _last(past)
+    is_last, seq = seq is None, await _last(past) if seq is None else seq
     _refuse_what_is_no_edit(past, seq, now)
     undoing = Undoing(seq)
     records = await past.stored()
     await asyncio.to_thread(_read, undoing, [data for _, data in records])
     await catch_up(past, undoing, now)
+    if is_last and not undoing.claim.facts() and not undoing.is_upgrade:
+        raise Refused(f"Transaction {seq} left nothing that could be taken back. {STAYS}", await _before(past, seq))
     return undoing
 
 
@@ -56,11 +59,25 @@ def _read(undoing: Undoing, records: Iterable[bytes]) -> None:
 
 
 async def _last(past: Past) -> int:
+    async for seq in _standing(past):
+        return seq
+    raise Refused("There is no transaction that could be taken back.")
+
+
+async def _before(past: Past, seq: int) -> str:
+    """Say which transaction is the one before `seq`: whoever wants that one back shall say so."""
+    async for one in _standing(past):
+        if one < seq:
+            return f"To take back the one before it: cpcc undo {one}"
+    return ""
+
+
+async def _standing(past: Past) -> AsyncIterator[int]:
+    """The transactions of people that are not taken back, the newest first."""
     undos = past.network.undos
     async for record in past.records(0, lambda: None):
         if record.cause == BY_EDITS and record.seq not in undos and not is_undone(undos, record.seq):
-            return record.seq
-    raise Refused("There is no transaction that could be taken back.")
+            yield record.seq
 
 
 def _refuse_what_is_no_edit(past: Past, seq: int, now: float) -> None:
@@ -83,10 +100,16 @@ def told(undoing: Undoing, now: float) -> list[str]:
     if done is None:
         return []
     facts = undoing.claim.facts()
-    what = [happened(fact, undoing.name) for fact in facts[:SHOWN]]
+    what = [_written(fact, undoing) for fact in facts[:SHOWN]]
     what += [f"and {len(facts) - SHOWN} more"] if len(facts) > SHOWN else []
     undone = f", which took back transaction {done.undoes}," if done.undoes is not None else ""
     return [f"transaction {done.seq}{undone} of {done.actor}, {ago(now - done.time)}: {'; '.join(what)}"]
+
+
+def _written(fact: Fact, undoing: Undoing) -> str:
+    """What a fact wrote; of a rename, the name before it."""
+    was = undoing.before.names.get(fact.id) if isinstance(fact, Renamed) else None
+    return f"{was} was renamed to {fact.name}" if isinstance(fact, Renamed) and was else happened(fact, undoing.name)
 
 
 def refuse_what_is_gone(undoing: Undoing, has: Callable[[str], bool]) -> None:
