@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.unit.foresight import Foresight
-from tests.unit.reference_history import rename
+from tests.unit.reference_history import rename, renamed
 from tests.unit.reference_model import One
 from tests.unit.reference_tree import conform
 
@@ -49,8 +49,16 @@ class Deed:
         before, after = self.before.atoms, self.after.atoms
         keys = [key for key in {**before, **after} if before.get(key, GONE) != after.get(key, GONE)]
         made = {key[1] for key in keys if key[0] == "name" and (key not in before or key not in after)}
-        kept = [key for key in keys if key[0] == "name" or (key[2] if key[0] == "held" else key[1]) not in made]
+        kept = [
+            key
+            for key in keys
+            if key[0] == "name" or ((key[2] if key[0] == "held" else key[1]) not in made and not self._is_followed(key))
+        ]
         return {key: (before.get(key, GONE), after.get(key, GONE)) for key in kept}
+
+    def _is_followed(self, key: tuple[Any, ...]) -> bool:
+        """Whether a held mark came or went with an instance that somebody else made or removed."""
+        return key[0] == "held" and (key not in self.before.atoms or key not in self.after.atoms)
 
     @property
     def has_removed(self) -> bool:
@@ -201,7 +209,7 @@ class Deeds:
 
     def _rename(self, path: str, name: str) -> None:
         rename(self.witness.reference, path, name)
-        self.witness.moved(path, name)
+        self.witness.seen_at = {renamed(one, path, name): saw for one, saw in self.witness.seen_at.items()}
 
     def _bring_back(self, deed: Deed, top: int) -> None:
         """An instance with all that was in it, as it was: results come back, failures are tried again."""

@@ -282,9 +282,9 @@ class History:
     @rule
     def forget(self, chance: Random) -> bool:
         """A process that answers a controller's calls is gone, or has made room."""
-        memories = self.witness.told.memories
+        memories = sorted(self.witness.told.memories)
         if memories:
-            self.witness.told.forget(chance.choice(sorted(memories)))
+            self.witness.told.forget(chance.choice(memories))
         return bool(memories)
 
     @rule

@@ -131,11 +131,18 @@ class Witness:
                 outputs = functions.evaluate(effect.function, effect.inputs)
                 self.step(engine.PureEvaluated(effect.key, outputs), lambda: self._file(effect.key, ("done", outputs)))
             case transaction.StartCall():
-                if not self.told.has(effect.call):
+                told = self._whoever_answers(effect.call)
+                if not told.has(effect.call):
                     self.forgotten(effect.call)
                 else:
-                    call = self.told.hear(effect.call)
-                    self._end_call(call, self.told.said(call, answer or functions.control(call)))
+                    call = told.hear(effect.call)
+                    self._end_call(call, told.said(call, answer or functions.control(call)))
+
+    def _whoever_answers(self, call: ControllerCall) -> Told:
+        """What is said to a call that nobody waits for any more is forgotten."""
+        instance = self.network.instances.get(call.instance)
+        is_waited_for = instance is not None and instance.in_flight == call.seen
+        return self.told if is_waited_for else self.told.twin(call.instance)
 
     def forgotten(self, call: ControllerCall) -> None:
         """Whoever is called has lost what the difference is to: the call is made again, with everything."""
@@ -348,7 +355,7 @@ class Witness:
                 reference.remove(edit.path, self._kind)
             case e.RenameInstance():
                 rename(reference, edit.path, edit.name)
-                self.moved(edit.path, edit.name)
+                self.seen_at = {renamed(one, edit.path, edit.name): saw for one, saw in self.seen_at.items()}
             case e.Connect():
                 destination = reference.place(edit.destination)
                 reference.connect(reference.place(edit.source), destination)
@@ -374,10 +381,6 @@ class Witness:
                     one.error = ""
             case e.ForceRerun():
                 reference.rerun(edit.path, self._kind)
-
-    def moved(self, path: str, name: str) -> None:
-        """An instance at the top has another name."""
-        self.seen_at = {renamed(one, path, name): saw for one, saw in self.seen_at.items()}
 
     def ids(self) -> dict[str, int]:
         """The instances by their paths."""
