@@ -75,16 +75,18 @@ class Recorded:
     def __init__(self, seed: int, folder: Path, steps: int = STEPS) -> None:
         self.seed, self.disk = seed, Disk()
         self.promises = Promises(self.disk)
+        self.failure = ""
         folder.mkdir()
         names = random.Random(seed)  # of temporary files and projects: so that a replay is the same to the last byte
         with recording(self.disk, folder), patch("secrets.token_hex", lambda count: names.randbytes(count).hex()):
             life = Life(folder, self.promises, random.Random(seed))
             try:
                 asyncio.run(life.live(steps))
-                self.end = len(self.disk.events)
+            except Exception as error:  # a bug may show before the power fails; what the disk saw until then is judged as well
+                self.failure = f"{type(error).__name__}: {error}"
             finally:
                 life.book.close()  # type: ignore[attr-defined]
-        self.now = life.now
+        self.now, self.end = life.now, len(self.disk.events)
         self.prefixes = Prefixes(self.promises.units)
         self.removals: dict[str, list[int]] = defaultdict(list)
         for index, event in enumerate(self.disk.events):
@@ -193,6 +195,8 @@ def live_and_cut(seed: int, tally: Tally, cuts: int = CUTS, only: int | None = N
         tally.events += life.end
         tally.units += len(life.promises.units)
         tally.deeds += life.promises.deeds
+        if life.failure:
+            tally.findings.append(Finding("broken life", life.failure, seed, 0))
         with recording(Disk(), top / "life"):  # so that what the judge writes is not really synced
             for cut, moment, left in life.lefts(cuts):
                 if only is not None and cut != only:

@@ -158,9 +158,7 @@ class Life(KeepingOffice):
             self.promises.deeds[deed.__name__] += 1
             await deed()
             await self.settle()
-        if self.chance.random() < 0.5:
-            await self.projects.close()
-            self.book.close()  # type: ignore[attr-defined]
+        await self.projects.close()
 
     async def ask(self, *edits: e.Edit) -> None:
         """A request with an id of its own."""
