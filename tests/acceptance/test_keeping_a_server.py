@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import sqlite3
 import stat
 import subprocess
@@ -233,6 +234,23 @@ def test_a_newer_or_other_server_is_refused(kept: System) -> None:
     assert not (kept.folder / "new").exists()
 
 
+def test_the_doctor_names_what_is_wrong_around_a_server(kept: System) -> None:
+    assert all(row["is_well"] for row in json.loads(kept.cpc_server("doctor", "--json").stdout))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", kept.client_port))
+        taken.listen()
+        (server_of(kept) / "keys" / "ca.key").chmod(0o644)
+        kept.cpc_server("config", "disk_reserve_bytes", str(2**60))
+        done = kept.cpc_server("doctor", is_checked=False)
+    (server_of(kept) / "keys" / "ca.key").chmod(0o600)
+    kept.cpc_server("config", "disk_reserve_bytes", "0")
+    assert (done.returncode, done.stderr) == (1, "")
+    wrong = [line.split()[0] for line in done.stdout.splitlines() if " WRONG " in line]
+    assert wrong == ["own", "disk", "ports"], done.stdout
+    assert "chmod go=" in done.stdout
+    assert "config client_secure_port PORT" in done.stdout
+
+
 def test_bad_input(kept: System) -> None:
     (kept.folder / "empty").mkdir()
     for line, said in (
@@ -251,6 +269,8 @@ def test_bad_input(kept: System) -> None:
         ("restore empty new", "There is no backup in"),
         ("restore backups projects", "is not empty"),
         ("restore backups conf", "is not a folder"),
+        ("doctor extra", "unexpected extra argument"),
+        ("-c nope doctor", "There is no server set up"),
         ("migrate extra", "unexpected extra argument"),
         ("-c nope migrate", "There is no server set up"),
     ):

@@ -25,6 +25,7 @@ FILES = {
     "backup": "backup",
     "restore": "backup",
     "migrate": "migrate",
+    "doctor": "doctor",
 }
 SETTINGS = {"help_option_names": ["-h", "-help", "--help"], "max_content_width": 110}
 
