@@ -26,8 +26,15 @@ async def test_a_wide_job_gathers_cores_while_narrow_ones_wait_behind_it(rig: Ri
     reply = await rig.exchange("w", report(narrow[0]), cores=1)
     assert reply.jobs == []
     assert "Worker w is reserved for it" in why(rig, wide)
+    await rig.change(rig.dispatch.jobs.rename, "p", 1, "wide", "another-name")
+    await rig.want("wide", resources=WIDE, priority=1)
+    assert "Worker w is reserved for it" in why(rig, wide), "its name and its priority do not count for that"
     assert "1 of 4 cores free, 4 needed" in why(rig, wide)
     assert f"what it has free is reserved for job {wide}" in why(rig, late)
+    (urgent,) = await rig.want("urgent", priority=1)
+    assert (await rig.exchange("w", cores=1)).jobs == [], "its own priority is 1 now, too"
+    await rig.change(rig.dispatch.jobs.supersede, "p", "urgent")
+    assert rig.state(urgent) == "cancelled"
     reply = await rig.exchange("w", *(report(job) for job in narrow[1:]), cores=4)
     assert [job.job for job in reply.jobs] == [wide]
     assert len(rig.dispatch.jobs.queue.reservations) == 0

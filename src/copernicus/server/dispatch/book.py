@@ -148,7 +148,7 @@ class Jobs:
             self._counts[before.project][before.state] -= 1
             if before.state == "leased":
                 self.running_cores[before.project] -= before.cores
-            elif before.state == "queued":
+            elif before.state == "queued" and job.state != "queued":  # else what was reserved for it stays
                 self.queue.remove(before.id)
         if before is not None and before.waits_for:
             others = tuple(one for one in self._waiting.pop(before.waits_for) if one != job.id)

@@ -179,6 +179,7 @@ class Queue:
         lane = self._lane_of.get(waiting.job)
         if lane is not None and lane.shape == waiting.shape:
             lane.add(waiting)  # the lane's patience, and a reservation, stay
+            self.reservations.rank(waiting.job, waiting.priority)
             return
         self.remove(waiting.job)
         lane = self._lanes.get(waiting.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from copernicus.server.scheduling.shapes import Held, Room, Shape, WorkerView, has_room
 
@@ -41,6 +42,11 @@ class Reservations:
     def of_job(self, job: int) -> str:
         """Which worker gathers room for a job, "" when none does."""
         return self._by_job.get(job, "")
+
+    def rank(self, job: int, priority: int) -> None:
+        """The job has this priority now; nothing happens when nobody gathers room for it."""
+        if worker := self._by_job.get(job, ""):
+            self._by_worker[worker] = replace(self._by_worker[worker], priority=priority)
 
     def release_worker(self, worker: str) -> None:
         """The worker gathers no more: it has gone, or cannot run the job any longer."""
