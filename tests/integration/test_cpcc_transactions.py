@@ -97,6 +97,21 @@ def test_a_commit_that_is_repeated_carries_the_same_request_id(cpcc: Cpcc, answe
     assert answering.of(m.ApplyRequest)[-1].request_id != first, "a refusal is not to be answered from memory"
 
 
+def test_a_commit_that_is_refused_says_what_has_become_of_the_transaction(
+    cpcc: Cpcc, answering: AnsweringServer, first: list[e.Edit]
+) -> None:
+    cpcc("transact")
+    cpcc("set", "a:in.x", "1")
+
+    def refused(edit: e.Edit) -> str:
+        raise Refused("There is no instance 'a' in this project.", "There are: b.")
+
+    answering.told = refused
+    said = cpcc("commit").err
+    assert "There are: b. Nothing was changed; the transaction is still open" in said
+    assert first == []
+
+
 def test_a_conflict_is_told_once(cpcc: Cpcc, answering: AnsweringServer, first: list[e.Edit]) -> None:
     cpcc("transact")
     answering.seq = 4

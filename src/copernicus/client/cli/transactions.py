@@ -113,8 +113,8 @@ def commit_command(context: Context) -> None:
             raise
         except CopernicusError as error:
             context.staging.forget_request()
-            if not error.hint:
-                error.hint = "Nothing was changed; the transaction is still open (cpcc rollback forgets it)."
+            still = "Nothing was changed; the transaction is still open (cpcc rollback forgets it)."
+            error.hint = f"{error.hint.rstrip('.')}. {still}" if error.hint else still
             raise
         context.staging.forget()
     told = [sentences.done(edit, line) for edit, line in zip(staged.edits, reply.told, strict=False) if line]
