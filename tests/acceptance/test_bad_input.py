@@ -103,7 +103,7 @@ PATHS = [
     ("cpcc commit --preview", "No transaction is open"),
     ("cpcc undo 99999", "There is no transaction 99999"),
     ("cpcc undo 0", "0 is not in the range"),
-    ("cpcc undo text", "is not a valid integer"),
+    ("cpcc undo text", "is not a whole number"),
     ("cpcc undo --preview 99999", "There is no transaction 99999"),
     ("cpcc activate nope", "There is no instance"),
     ("cpcc deactivate nope", "There is no instance"),
