@@ -54,6 +54,30 @@ def test_a_file_that_is_given_away_is_moved_not_copied(blobs: BlobFolder, tmp_pa
     assert blobs.path(BLOB).stat().st_ino == inode
 
 
+@pytest.mark.parametrize("how", ["put_many", "put_stream", "append"])
+def test_nobody_counts_on_a_blob_before_its_name_is_durable(
+    blobs: BlobFolder, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    seen = []
+
+    def sync(folder: Path) -> None:
+        if len(folder.name) == 2:
+            assert blobs.path(BLOB).exists()
+            seen.append((blobs.has(BLOB), blobs.received(BLOB)))
+
+    monkeypatch.setattr("copernicus.blobs.folder.sync_folder", sync)
+    match how:
+        case "put_many":
+            blobs.put_many([(DATA, "a"), (DATA, "b")])
+        case "put_stream":
+            blobs.put_stream(BLOB, [DATA])
+        case "append":
+            blobs.append(BLOB, len(DATA), 0, [DATA])
+    assert seen == [(False, 0)]
+    assert blobs.has(BLOB)
+    assert blobs.received(BLOB) == len(DATA)
+
+
 def test_a_file_that_has_another_name_elsewhere_is_copied(blobs: BlobFolder, tmp_path: Path) -> None:
     file, other = tmp_path / "out", tmp_path / "other"
     file.write_bytes(DATA)

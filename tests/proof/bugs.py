@@ -57,7 +57,7 @@ def synchronous_normal() -> AbstractContextManager[Any]:
 
 def no_sync_of_the_blobs_folder() -> AbstractContextManager[Any]:
     """A blob's content is synced, its name is not."""
-    return patch.object(BlobFolder, "_sync", lambda self, folders: None)
+    return patch("copernicus.blobs.folder.sync_folder", lambda folder: None)
 
 
 def names_of_new_folders_not_synced() -> AbstractContextManager[Any]:

@@ -43,6 +43,7 @@ class BlobFolder:
         self._uploads: dict[str, Upload] = {}
         self._hashes: OrderedDict[str, Hasher] = OrderedDict()
         self._doomed: set[str] = set()
+        self._young: set[str] = set()  # their names may not be on the disk yet: whoever counts on one stores it again
 
     # --- what is there ---
 
@@ -52,7 +53,7 @@ class BlobFolder:
 
     def has(self, blob: str) -> bool:
         """Return whether the whole blob is here, to stay."""
-        return blob not in self._doomed and self.path(blob).exists()
+        return not self._is_passing(blob) and self.path(blob).exists()
 
     def size(self, blob: str) -> int:
         """Return the size of a whole blob in bytes; raise `UnknownPath`."""
@@ -63,7 +64,7 @@ class BlobFolder:
 
     def received(self, blob: str) -> int:
         """Return how many bytes are here: all of a whole blob, the received part of one that is on its way, or 0."""
-        whole = [] if blob in self._doomed else [self.path(blob)]
+        whole = [] if self._is_passing(blob) else [self.path(blob)]
         for path in (*whole, self._incoming / blob):
             try:
                 return path.stat().st_size
@@ -79,11 +80,11 @@ class BlobFolder:
 
     def put_many(self, items: Iterable[tuple[bytes, str]]) -> list[FileRef]:
         """Store several contents with one fsync for each touched folder; in the order given. Raise `NoSpace`."""
-        references, touched = [], set()
+        references, touched = [], set[str]()
         for data, name in items:
             blob = hash_bytes(data)
             references.append(FileRef(blob, len(data), name))
-            if not self.has(blob):
+            if blob not in touched and not self.has(blob):
                 temporary = self._temporary(len(data))
                 try:
                     # without a buffer: what stands in one is written by the close, after the fsync
@@ -93,7 +94,7 @@ class BlobFolder:
                     self._place(temporary, blob)
                 finally:
                     temporary.unlink(missing_ok=True)
-                touched.add(self.path(blob).parent)
+                touched.add(blob)
         self._sync(touched)
         return references
 
@@ -302,7 +303,7 @@ class BlobFolder:
     def commit(self, temporary: Path, blob: str) -> None:
         """Make a verified and synced temporary file the blob."""
         self._place(temporary, blob)
-        self._sync({self.path(blob).parent})
+        self._sync({blob})
 
     # --- inside ---
 
@@ -338,12 +339,18 @@ class BlobFolder:
             self._places.make(target.parent)
             with self._lock:
                 self._doomed.discard(blob)
+                self._young.add(blob)
                 os.replace(temporary, target)
 
-    def _sync(self, folders: set[Path]) -> None:
+    def _sync(self, blobs: set[str]) -> None:
         if self.is_durable:
-            for folder in folders:
+            for folder in {self.path(blob).parent for blob in blobs}:
                 sync_folder(folder)
+        with self._lock:
+            self._young -= blobs
+
+    def _is_passing(self, blob: str) -> bool:
+        return blob in self._doomed or blob in self._young
 
     def _is_same_file_system(self, device: int) -> bool:
         self._places.make(self._incoming)
