@@ -18,7 +18,7 @@ from tests.integration.test_server import double, finished, output, take
 from copernicus.blobs.folder import BlobFolder
 from copernicus.client.archives import load, save
 from copernicus.errors import CopernicusError, NotAllowed, Refused, UnknownPath, Unreachable, UsageError
-from copernicus.model.edits import Activate, MakeInstance, SetFile
+from copernicus.model.edits import Activate, MakeInstance, RenameInstance, SetFile
 from copernicus.model.jobs import Report, StagedFile
 from copernicus.model.values import FileRef
 from copernicus.net.caller import Caller
@@ -88,6 +88,9 @@ def test_a_project_in_mid_run_comes_back_beside_the_original_and_goes_on(standin
     assert number not in (1, 2, None)
     assert any(f"job {number}," in title for title in titles), titles
     assert {title.partition(" by ")[2] for title in titles if " by root@" in title} == {reply.origin}, titles
+    # Ended jobs are listed by the name that their instance has now.
+    caller.call(m.ApplyRequest("second", [RenameInstance("d", "dd")], "rename"))
+    assert [row.path for row in caller.call(m.JobsRequest("second", "dd")).jobs] == ["dd"]
     standing.kill()
     standing.start()
     assert output(standing.caller(), "second", "e") == 10

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from heapq import nlargest
 
+from msgspec.structs import replace
+
 from copernicus.errors import UnknownPath
 from copernicus.model.counts import counted
 from copernicus.model.jobs import OPEN_STATES, JobState
@@ -48,12 +50,14 @@ class JobViews(Jobs):
         return [self._row(job, names.get(job.project, job.project)) for job in found]
 
     def page(
-        self, project: ProjectRow, instances: Collection[int] | None, states: Collection[JobState], before: int, limit: int
-    ) -> tuple[list[JobRow], int]:
+        self, project: ProjectRow, instances: Collection[int] | None, states: Collection[JobState], before: int, limit: int,
+        name: Callable[[int], str] = lambda instance: "",
+    ) -> tuple[list[JobRow], int]:  # fmt: skip
         """The newest jobs of a project, ended ones too, and how many there are in all.
 
         `instances` are the ids of those whose jobs count (None: all), `states` the states (none: all); of what there is, jobs
-        with numbers below `before` (0: all), at most `limit`.
+        with numbers below `before` (0: all), at most `limit`. `name` gives the present path of an instance ("": it is gone),
+        which of an ended job may be another one than in its record.
         """
         found = [
             number for number, state, instance in self.outlines(project.id)
@@ -61,7 +65,8 @@ class JobViews(Jobs):
         ]  # fmt: skip
         below = (number for number in found if not before or number < before)
         records = (self.record(number) for number in nlargest(limit, below))
-        return [self._row(job, project.name) for job in records if job is not None], len(found)
+        rows = [(job.instance, self._row(job, project.name)) for job in records if job is not None]
+        return [replace(row, path=name(instance) or row.path) for instance, row in rows], len(found)
 
     def explain(self, number: int) -> list[str]:
         """Why a job is where it is: lines for a person, most important first."""

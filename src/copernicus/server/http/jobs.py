@@ -29,8 +29,9 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
 
     async def listing(call: Call, request: m.JobsRequest) -> m.JobsReply:
         project, instances = rooms.projects.enquiries.instances_below(request.project, request.path)
+        name = rooms.projects.enquiries.namer(request.project)
         limit = min(request.limit, MOST_ROWS) if request.limit > 0 else MOST_ROWS
-        return m.JobsReply(*rooms.dispatch.jobs.page(project, instances, request.states, request.before, limit))
+        return m.JobsReply(*rooms.dispatch.jobs.page(project, instances, request.states, request.before, limit, name))
 
     async def stop(call: Call, request: m.StopJobRequest) -> m.Done:
         return await rooms.steering.stop(request, call.who)

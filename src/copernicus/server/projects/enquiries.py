@@ -71,6 +71,11 @@ class Enquiries:
         top = find_instance(project.network, parse_path(path).names)
         return project.row, {one.id for one in project.network.subtree(top)}
 
+    def namer(self, name: str) -> Callable[[int], str]:
+        """What gives the present path of an instance, "" when it is gone."""
+        network = self._find(name).network
+        return lambda id: network.path_of(id) if id in network.instances else ""
+
     def cite(self, request: m.CiteRequest) -> m.CiteReply:
         """What is to be cited for the modules whose functions have instances, at any depth."""
         network, catalog = self._find(request.project).network, self._catalog().modules
