@@ -47,10 +47,11 @@ def _change(rows: Rows, change: Change) -> None:
 class Prefixes:
     """The states that the book may be in: after no unit, after the first one, after the first two …"""
 
-    def __init__(self, units: list[Promise]) -> None:
-        rows: Rows = {}
+    def __init__(self, units: list[Promise], rows: Rows | None = None) -> None:
+        """The first state is that of `rows`, which are changed."""
+        rows = {} if rows is None else rows
         self.hashes = [_hash(rows)]
-        self.answers: list[Rows] = [{}]
+        self.answers = [{row: value for row, value in rows.items() if row[0] == ANSWERS}]
         for unit in units:
             for change in unit.changes:
                 _change(rows, change)
@@ -83,6 +84,8 @@ def _is_pruned(all_answers: Rows, found: Rows) -> bool:
 def read_rows(book: Path) -> tuple[Rows, str]:
     """All rows of a book's file, read without the book's code, and what SQLite says about the file's integrity."""
     rows: Rows = {}
+    if not book.exists():
+        return rows, "ok"
     connection = apsw.Connection(str(book), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         ask = connection.execute

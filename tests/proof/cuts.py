@@ -20,19 +20,20 @@ from pathlib import Path
 from unittest.mock import patch
 
 from tests.integration.keeping_office import KeepingOffice
-from tests.proof.bookkeeping import Prefixes, read_rows
+from tests.proof.bookkeeping import Prefixes, Rows, read_rows
 from tests.proof.bugs import PLANTS
 from tests.proof.disk import Disk, Named, Platter, lay_out
-from tests.proof.life import BLOBS, BOOK, Life, Promises
+from tests.proof.life import BLOBS, BOOK, Life, Promises, PromisingBook
 from tests.proof.recorder import SHARED_INDEX, recording
 
 from copernicus.blobs.folder import BlobFolder
 from copernicus.errors import CopernicusError
 from copernicus.server.projects.holdings import Held, LogIndex, job_holds, network_holds
 from copernicus.server.projects.live import LiveProject
+from copernicus.server.storage.abc import Unit
 from copernicus.server.storage.sqlite.book import SqliteBook
 
-STEPS, CUTS = 14, 50
+STEPS, CUTS, SECOND_EVERY = 14, 50, 3
 IN_MEMORY = Path("/dev/shm")
 
 
@@ -55,6 +56,7 @@ class Tally:
 
     lives: int = 0
     cuts: int = 0
+    second_cuts: int = 0
     events: int = 0
     units: int = 0
     unacknowledged: int = 0
@@ -64,7 +66,8 @@ class Tally:
     def __str__(self) -> str:
         done = ", ".join(f"{name} {count}" for name, count in sorted(self.deeds.items()))
         return (
-            f"{self.cuts} cuts of {self.lives} lives ({self.events} events on the disk, {self.units} units; {done});"
+            f"{self.cuts} cuts of {self.lives} lives, {self.second_cuts} of them twice"
+            f" ({self.events} events on the disk, {self.units} units; {done});"
             f" {self.unacknowledged} cuts had kept a unit that nobody was told of; {len(self.findings)} findings"
         )
 
@@ -114,10 +117,12 @@ class Recorded:
 class Judge:
     """Opens what a cut left with the server's own code, and finds what must not be."""
 
-    def __init__(self, life: Recorded, moment: int, folder: Path) -> None:
+    def __init__(self, life: Recorded, moment: int, folder: Path, disk: Disk) -> None:
         self.life, self.moment, self.folder = life, moment, folder
+        self.promises, self.began_at = Promises(disk), len(disk.events)
         self.found: list[tuple[str, str]] = []
         self.has_more = False
+        self.rows: Rows = {}
 
     async def judge(self) -> None:
         """Fill `found`."""
@@ -125,7 +130,7 @@ class Judge:
             index for index, unit in enumerate(self.life.promises.units, 1) if unit.at is not None and unit.at <= self.moment
         ]
         self._judge_blobs()
-        book = SqliteBook(self.folder / BOOK)
+        book = PromisingBook(self.folder / BOOK, self.promises, 4)
         try:
             self._judge_rows(max(told, default=0))
             await self._come_up(book)
@@ -136,19 +141,36 @@ class Judge:
 
     def _judge_rows(self, told: int) -> None:
         """Everything acknowledged is there; every other unit wholly, or not at all."""
-        if not (self.folder / BOOK).exists():
-            count: int | None = 0
-        else:
-            rows, integrity = read_rows(self.folder / BOOK)
-            if integrity != "ok":
-                self.found.append(("corrupt", integrity))
-            count = self.life.prefixes.units_in(rows)
+        self.rows, integrity = read_rows(self.folder / BOOK)
+        count = self.life.prefixes.units_in(self.rows)
+        self._compare(count, told, integrity, "")
+        self.has_more = count is not None and count > told
+
+    def _compare(self, count: int | None, told: int, integrity: str, when: str) -> None:
+        if integrity != "ok":
+            self.found.append(("corrupt", f"{integrity}{when}"))
         if count is None:
-            self.found.append(("torn", "the book holds no whole number of units"))
+            self.found.append(("torn", f"the book holds no whole number of units{when}"))
         elif count < told:
-            self.found.append(("lost", f"{told} units were acknowledged, {count} are there"))
-        else:
-            self.has_more = count > told
+            self.found.append(("lost", f"{told} units were acknowledged, {count} are there{when}"))
+
+    def judge_second_cut(self, chance: random.Random) -> None:
+        """The power failed again while the server came up: nothing of what it had found is gone."""
+        platter, events = Platter(), self.promises.disk.events
+        moment, folder = chance.randint(self.began_at, len(events)), self.folder.with_suffix(".second")
+        for event in events[:moment]:
+            platter.take(event)
+        lay_out(platter.after_cut(chance), folder)
+        try:
+            book = SqliteBook(folder / BOOK)
+            rows, integrity = read_rows(folder / BOOK)
+            book.close()
+        except CopernicusError as error:
+            self.found.append(("unreadable", f"{error} (second cut)"))
+            return
+        told = sum(unit.at is not None and unit.at <= moment for unit in self.promises.units)
+        self._compare(Prefixes(self.promises.units, self.rows).units_in(rows), told, integrity, " (second cut)")
+        shutil.rmtree(folder)
 
     def _judge_blobs(self) -> None:
         """What is visible is whole; what was said to be stored is there."""
@@ -163,7 +185,7 @@ class Judge:
             if at <= self.moment and not folder.has(blob) and not any(at <= index < self.moment for index in removals):
                 self.found.append(("lost blob", f"{blob[:12]}… was stored and is gone"))
 
-    async def _come_up(self, book: SqliteBook) -> None:
+    async def _come_up(self, book: PromisingBook) -> None:
         """The rooms fold the logs (each record names the hash of the one before), and what rows refer to is there."""
         office = KeepingOffice(self.folder / BLOBS)
         office.book, office.now = book, self.life.now  # type: ignore[assignment]
@@ -173,6 +195,7 @@ class Judge:
             for held in _held(office, project):
                 if not office.folder.has(held.file.blob) or office.folder.size(held.file.blob) != held.file.size:
                     self.found.append(("missing blob", f"{held.kind} of {project.row.name} needs {held.file.blob[:12]}…"))
+        await book.submit(Unit())
         await office.projects.close()
 
 
@@ -197,22 +220,29 @@ def live_and_cut(seed: int, tally: Tally, cuts: int = CUTS, only: int | None = N
         tally.deeds += life.promises.deeds
         if life.failure:
             tally.findings.append(Finding("broken life", life.failure, seed, 0))
-        with recording(Disk(), top / "life"):  # so that what the judge writes is not really synced
-            for cut, moment, left in life.lefts(cuts):
-                if only is not None and cut != only:
-                    continue
-                folder = top / f"cut{cut}"
-                lay_out(left, folder)
-                if (folder / BOOK).exists():
-                    (folder / f"{BOOK}{SHARED_INDEX}").write_bytes(b"\x5a" * 32768)  # whatever it holds, it counts for nothing
-                judge = Judge(life, moment, folder)
-                asyncio.run(judge.judge())
-                shutil.rmtree(folder)
-                tally.cuts += 1
-                tally.unacknowledged += judge.has_more
+        for cut, moment, left in life.lefts(cuts):
+            if only is None or cut == only:
+                judge = _judged(life, cut, moment, left, top / f"cut{cut}", tally)
                 tally.findings += [Finding(kind, what, seed, cut) for kind, what in judge.found]
                 if judge.found:
                     return
+
+
+def _judged(life: Recorded, cut: int, moment: int, left: dict[str, bytes | None], folder: Path, tally: Tally) -> Judge:
+    lay_out(left, folder)
+    if BOOK in left:
+        (folder / f"{BOOK}{SHARED_INDEX}").write_bytes(b"\x5a" * 32768)  # whatever it holds, it counts for nothing
+    disk = Disk()
+    with recording(disk, folder, left):
+        judge = Judge(life, moment, folder, disk)
+        asyncio.run(judge.judge())
+        if cut % SECOND_EVERY == 0 and not judge.found:
+            judge.judge_second_cut(random.Random(life.seed * 1_000_003 + cut))
+            tally.second_cuts += 1
+    shutil.rmtree(folder)
+    tally.cuts += 1
+    tally.unacknowledged += judge.has_more
+    return judge
 
 
 def many(first: int, lives: int, cuts: int = CUTS) -> Tally:

@@ -37,6 +37,19 @@ class Recorder(apsw.VFS):  # type: ignore[misc]
         path = Path(path)
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else None
 
+    def adopt(self, left: dict[str, bytes | None]) -> None:
+        """What lies under `root` already is durable."""
+        for path, content in left.items():
+            inode = (self.root / path).stat().st_ino
+            if content is None:
+                self._folders[inode] = path
+                self.disk.tell(Named(path, FOLDER))
+            else:
+                self._by_inode[inode] = number = self.disk.create(path)
+                self._sizes[number] = len(content)
+                self.disk.tell(Wrote(number, 0, content), Synced(number))
+        self.disk.tell(*(FolderSynced(path) for path in ("", *left) if not left.get(path)))
+
     # --- SQLite
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
@@ -153,10 +166,11 @@ class _Recorded(apsw.VFSFile):  # type: ignore[misc]
 
 
 @contextmanager
-def recording(disk: Disk, root: Path) -> Iterator[None]:
-    """Record what this process does under `root`, which is empty and counts as durable."""
+def recording(disk: Disk, root: Path, left: dict[str, bytes | None] | None = None) -> Iterator[None]:
+    """Record what this process does under `root`, which holds what a cut left (or nothing) and counts as durable."""
     before = apsw.vfs_names()[0]
     recorder = Recorder(disk, root)
+    recorder.adopt(left or {})
     heard = {name: getattr(recorder, name) for name in ("replace", "unlink", "mkdir")}
     real = {name: getattr(os, name) for name in heard}
 
