@@ -22,13 +22,13 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Ada's and bob's server, with a project of both."""
     with System(tmp_path_factory.mktemp("two")) as system:
         system.setup()
+        system.start()
+        system.cpcc("start", "first")
         access = SqliteAccessStore(ServerPlaces(system.home / "_default" / "server").access)
         for name in ("ada", "bob"):
             Users(access, time.time).add(name, PASSWORD)
             access.grant(name, "first")
         access.close()
-        system.start()
-        system.cpcc("start", "first")
         yield system
 
 
