@@ -101,6 +101,11 @@ def observe(witness: Witness) -> None:
     """Take over which questions were answered in this step; see that it was allowed, and draw the conclusions."""
     reference, network = witness.reference, witness.network
     paths = {network.path_of(id): one for id, one in network.instances.items() if id != ROOT}
+    for path in sorted(paths.keys() - reference.made.keys(), key=len):
+        index = paths[path].index
+        if path not in reference.made and index is not None and index >= (network.instances[paths[path].parent].width or 0):
+            # In passing: in the middle of a step an array was longer than at its end, so the index was made and retired.
+            reference.make(path, paths[path].function.name, index=index)
     assert paths.keys() == reference.made.keys(), f"instances: {paths.keys() ^ reference.made.keys()}"
     taken: list[str] = []
     for path, instance in paths.items():
@@ -198,7 +203,8 @@ def _compare_instance(witness: Witness, path: str, instance: Instance) -> None:
     busy = [child for child in network.children(instance) if child.is_busy]
     assert instance.busy_children == len(busy)
     inputs, is_complete = reference.inputs(path)
-    if reference.is_held(path) or not is_complete or one.asked is not None or one.error:
+    is_outdated = one.function.name in reference.outdated
+    if reference.is_held(path) or not is_complete or one.asked is not None or one.error or is_outdated:
         if one.present and not one.is_pending and not one.error:
             assert inputs == witness.asked[one.present][1], f"{path} has not noticed that its inputs changed"
         return

@@ -11,7 +11,7 @@ from copernicus.dataflow import facts, transaction
 from copernicus.model import edits
 
 ELSEWHERE = {
-    "UpgradeModule", "Adopted", "Upgraded", "Discarded", "Purged", "Loaded", "ImportModule", "DeclareFunction", "Imported",
+    "UpgradeModule", "Upgraded", "Discarded", "Purged", "Loaded", "ImportModule", "DeclareFunction", "Imported",
     "SetText", "SetFile", "Noted",
 }  # fmt: skip
 """Edits and facts on which nothing that follows depends: unit tests have them."""
@@ -19,6 +19,7 @@ SITUATIONS = (
     "a running job was superseded", "a superseded job finished", "an earlier result stood again", "an evaluation was joined",
     "an answer came too late", "a call was lost in a crash", "an index retired", "an index came back", "a job had to wait",
     "a failure was told", "a child was held", "a longer job went on from a shorter one", "a bad answer",
+    "the module has grown", "functions were missing",
     "a preview came true", "an undo was accepted",
     "an undo was refused", "an undo of an undo", "what was removed came back",
 )  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from msgspec.structs import replace
+
 from copernicus.dataflow.calls import ChildHold, ChildStart, ControllerAnswer, ControllerCall
 from copernicus.model.functions import Field, FunctionSchema, InnerConnection, InnerInstance, ModuleSchema
 from copernicus.model.jobs import JobDescription
@@ -58,6 +60,21 @@ FUNCTIONS = (
     ADD, EVEN, TOTAL, COUNT, WORK, RUN, SAME, GATHER, PARTS, TWO, WORKS, SAMES, TWOS, GATHERS, GRID, STEER, NEST, STEERS,
 )  # fmt: skip
 MODULE = ModuleSchema("m", functions=FUNCTIONS)
+GROWN = {
+    GATHER.name: replace(GATHER, inputs=(*GATHER.inputs, Field("more", "int?")), outputs=(*Z, Field("v", "int?"))),
+    STEER.name: replace(STEER, state=(*STATE, Field("more", "int?"))),
+}
+"""What a later version of the module has: it takes and gives more."""
+MISSING = {EVEN.name, PARTS.name, NEST.name}
+"""What may be missing for a while: nothing else is made of these."""
+
+
+def installed(*, is_grown: bool, is_whole: bool) -> ModuleSchema:
+    """The module as a server may have it."""
+    there = [one for one in FUNCTIONS if is_whole or one.name not in MISSING]
+    return ModuleSchema("m", functions=tuple(GROWN.get(one.name, one) if is_grown else one for one in there))
+
+
 UNLUCKY = 13
 """An input with which a command's function fails."""
 

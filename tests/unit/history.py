@@ -41,6 +41,7 @@ class History:
         self.witness = Witness(every)
         self.answered: list[Any] = []
         self.sets: list[e.Edit] = []
+        self.is_grown = False
         self.decisions: list[Decision] = []
         self.told: list[str] = []
         self.happened: Counter[str] = self.witness.happened
@@ -93,7 +94,8 @@ class History:
             return False
         fields = [one for one in function.inputs if one.is_required and chance.random() < 0.9]
         sets = [e.SetValue(f"{name}:in.{one.name}", drawn.some_value(chance, one.kind)) for one in fields]
-        assert self.edited(e.MakeInstance(function.name, name), *sets, e.Activate())
+        is_made = self.edited(e.MakeInstance(function.name, name), *sets, e.Activate())
+        assert is_made == (function.name not in self.witness.reference.outdated)
         return True
 
     @rule
@@ -288,6 +290,15 @@ class History:
         return bool(memories)
 
     @rule
+    def restart(self, chance: Random) -> None:
+        """A crash, and afterwards the module is another version, or some of it is missing for a while."""
+        is_grown = self.is_grown or chance.random() < 0.5
+        self.happened["the module has grown"] += is_grown and not self.is_grown
+        self.is_grown, is_whole = is_grown, chance.random() < 0.5
+        self.happened["functions were missing"] += not is_whole
+        self.witness.restart(is_grown=is_grown, is_whole=is_whole)
+
+    @rule
     def crash(self, chance: Random) -> None:
         self.witness.crash()
 
@@ -308,7 +319,7 @@ class History:
             return
         here, there = self.witness.values(), other.values()
         differ = {place: (value, there.get(place)) for place, value in here.items() if there.get(place) != value}
-        if differ and (self.witness.reference.goes_round() or self.witness.undecided() & differ.keys()):
+        if differ and (self.witness.reference.goes_round() or (self.witness.undecided() | other.undecided()) & differ.keys()):
             self.happened["chance decides"] += 1
             return
         assert not differ, differ

@@ -18,7 +18,8 @@ class Reference(Standing):
 
     def copy(self) -> Reference:
         """Another model of the same project."""
-        other = Reference(self.functions)
+        other = Reference(dict(self.functions))
+        other.outdated = set(self.outdated)
         other.links, other.struck, other.results = dict(self.links), set(self.struck), dict(self.results)
         other.made = {path: replace(one, values=dict(one.values), had=list(one.had)) for path, one in self.made.items()}
         return other

@@ -81,6 +81,8 @@ class Standing:
     def __init__(self, functions: dict[str, FunctionSchema]) -> None:
         self.functions = functions
         self.happened = Counter[str]()
+        self.outdated: set[str] = set()
+        """Functions that are not installed now."""
         self.made: dict[str, One] = {}
         self.links: dict[At, At] = {}
         self.struck: set[str] = set()
@@ -182,8 +184,8 @@ class Standing:
         if members[0] in self.made[around].function.whole:
             return self._is_awaited(around, "in", members)
         array = self.show(around, "in", members[:1]) or []
-        kind = next(one.kind for one in self.made[around].function.inputs if one.name == members[0])
-        if array and (index >= len(array) > 1 or not kind.element.is_optional):
+        kinds = [one.kind for one in self.made[around].function.inputs if one.name == members[0]]
+        if array and (index >= len(array) > 1 or not kinds[0].element.is_optional):
             return True
         return bool(array) and self._is_awaited(around, "in", (members[0], index if len(array) > 1 else 0, *members[1:]))
 
@@ -216,6 +218,9 @@ class Standing:
         return bool(present) and present not in self.results
 
     def error(self, path: str) -> str:
+        return "is not installed" if self.made[path].function.name in self.outdated else self.clearable_error(path)
+
+    def clearable_error(self, path: str) -> str:
         one = self.made[path]
         kind, what = self.results.get(one.present, ("", ""))
         return one.error or (what if kind == "failed" else "")
@@ -234,7 +239,7 @@ class Standing:
         if one.function.kind == "controller":
             return is_asked and not one.error
         if self.is_open(path) and not one.error and (one.function.kind == "command" or not one.is_pending):
-            return True
+            return one.function.kind == "command" or one.function.name not in self.outdated
         return is_asked
 
     @remembered

@@ -179,12 +179,25 @@ class Witness:
             one.asked = None
         self.step(engine.Resumed())
 
+    def restart(self, *, is_grown: bool, is_whole: bool) -> None:
+        """A crash, after which the server has another version of the module."""
+        module = functions.installed(is_grown=is_grown, is_whole=is_whole)
+        if any(self.reference.functions[one.name] != one for one in module.functions):
+            self.deeds.grown_at = self.network.seq
+        self.catalog = transaction.Catalog([module])
+        self.reference.outdated = set() if is_whole else set(functions.MISSING)
+        for schema in module.functions:
+            self.reference.functions[schema.name] = schema
+        for one in (*self.reference.made.values(), *self.deeds.removed()):
+            one.function = self.reference.functions[one.function.name]
+        self.crash()
+
     def fork(self) -> Witness:
         """Another server that comes up with the same log and job book."""
         other = Witness(self.every)
         other.log, other.asked, other.keys, other.clock = list(self.log), dict(self.asked), dict(self.keys), self.clock
         other.jobs, other.reference, other.seen_at = deepcopy(self.jobs), self.reference.copy(), dict(self.seen_at)
-        other.deeds.done = dict(self.deeds.done)
+        other.deeds.done, other.catalog = dict(self.deeds.done), self.catalog
         for data in other.log:
             engine.fold(other.network, data)
         other.crash()
@@ -218,11 +231,14 @@ class Witness:
         }
 
     def undecided(self) -> set[str]:
-        """Outputs of those whose inputs are absent: what was begun or told before they went is a matter of chance."""
+        """Outputs of those that cannot work: what was begun or told before their inputs went, or they were held, is chance."""
         kinds = ("command", "pure", "controller")
         made = [path for path in self.reference.made if self.reference.is_kind(path, *kinds)]
-        waiting = [path for path in made if not self.reference.inputs(path)[1]]
+        waiting = [path for path in made if not self.reference.inputs(path)[1] or self._is_asleep(path)]
         return {f"{path}:out.{field.name}" for path in waiting for field in self.reference.made[path].function.outputs}
+
+    def _is_asleep(self, path: str) -> bool:
+        return self.reference.is_held(path) and self.reference.made[path].is_pending
 
     # --- effects -----------------------------------------------------------------------------------------------------
 
@@ -256,13 +272,16 @@ class Witness:
                 assert self.jobs[effect.key]["state"] == "failed"
                 self.jobs[effect.key]["state"] = "queued"
             case transaction.EvaluatePure():
+                assert effect.function in self.catalog.functions, "a function is asked that is not installed"
                 self.asked[effect.key] = (effect.function, deepcopy(effect.inputs))
                 self.todo.append(effect)
             case transaction.DescribeJob():
+                assert effect.function in self.catalog.functions, "a function is asked that is not installed"
                 self.reference.made[self.network.path_of(effect.id)].asked = effect.seen
                 self.todo.append(effect)
             case transaction.StartCall():
                 path = self.network.path_of(effect.call.instance)
+                assert effect.call.function in self.catalog.functions, "a function is asked that is not installed"
                 assert self.reference.made[path].asked is None, f"{path} is called while it is being called"
                 self.reference.made[path].asked = effect.call.seen
                 self.todo.append(effect)
@@ -376,7 +395,7 @@ class Witness:
             case e.ClearError():
                 for path in reference.below(edit.path):
                     one = reference.made[path]
-                    if not one.error and reference.error(path):
+                    if not one.error and reference.clearable_error(path):
                         del reference.results[one.present]
                     one.error = ""
             case e.ForceRerun():

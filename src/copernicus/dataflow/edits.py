@@ -16,7 +16,7 @@ from copernicus.dataflow.paths import APPEND, INDEX_LIMIT, Path, clean_function,
 from copernicus.dataflow.status import clearable_error
 from copernicus.dataflow.transaction import Transaction
 from copernicus.dataflow.views import length_of
-from copernicus.errors import Refused, TooLarge, UnknownPath, UsageError, WrongType
+from copernicus.errors import ModuleError, Refused, TooLarge, UnknownPath, UsageError, WrongType
 from copernicus.model import edits as e
 from copernicus.model.types import Type, decode
 from copernicus.model.values import to_json
@@ -292,6 +292,8 @@ def _force_rerun(tx: Transaction, edit: e.ForceRerun) -> str:
     stack = [top]
     while stack:
         instance = stack.pop()
+        if instance.function.name in network.outdated:
+            raise ModuleError(f"{edit.path} cannot be made anew: {network.outdated[instance.function.name]}")
         if instance.function.kind == "controller":
             for child in list(network.children(instance)):
                 building.remove_instance(tx, child)

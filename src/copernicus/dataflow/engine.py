@@ -265,7 +265,11 @@ def resume(tx: Transaction) -> None:
             tx.to_recheck[instance.id] = None
     for evaluation in network.evaluations.values():
         evaluation.why_blocked = None
-        if evaluation.state == "open" and evaluation.function.kind == "pure":
+        if (
+            evaluation.state == "open"
+            and evaluation.function.kind == "pure"
+            and evaluation.function.name not in network.outdated
+        ):
             for id in sorted(evaluation.wanted):
                 instance = network.instances[id]
                 if not is_pending(network, instance):

@@ -46,6 +46,8 @@ def is_busy_itself(network: Network, instance: Instance) -> bool:
     pending = is_pending(network, instance) and instance.function.name not in network.outdated
     if instance.is_evaluated and instance.key and not instance.error and network.evaluations[instance.key].state == "open":
         # A job goes on while its inputs change; a pure function is only asked for what belongs to the present ones.
+        if instance.function.kind == "pure" and instance.function.name in network.outdated:
+            return False  # there is nobody to ask
         return instance.function.kind == "command" or not pending or not missing_input(network, instance)
     return pending and not missing_input(network, instance)
 

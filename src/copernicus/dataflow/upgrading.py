@@ -26,7 +26,7 @@ def adopt_installed(tx: Transaction) -> None:
             continue
         installed = tx.catalog.functions.get(name)
         if installed is None:
-            if name in made and known.kind in _WORKING:
+            if known.kind in _WORKING:
                 outdated[name] = _absence(tx.catalog, name)
             continue
         used = [*made.get(name, {}).values()]
