@@ -50,6 +50,8 @@ class Deed:
         """What it changed: before and after of each."""
         before, after = self.before.atoms, self.after.atoms
         keys = [key for key in {**before, **after} if before.get(key, GONE) != after.get(key, GONE)]
+        # Children that went when their controller was made anew are made anew as well.
+        keys = [key for key in keys if key[0] != "held" or (key in before and key in after)]
         made = {key[1] for key in keys if key[0] == "name" and (key not in before or key not in after)}
         kept = [
             key
