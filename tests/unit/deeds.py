@@ -50,8 +50,6 @@ class Deed:
         """What it changed: before and after of each."""
         before, after = self.before.atoms, self.after.atoms
         keys = [key for key in {**before, **after} if before.get(key, GONE) != after.get(key, GONE)]
-        # Children that went when their controller was made anew are made anew as well.
-        keys = [key for key in keys if key[0] != "held" or (key in before and key in after)]
         made = {key[1] for key in keys if key[0] == "name" and (key not in before or key not in after)}
         kept = [
             key
@@ -251,10 +249,12 @@ class Deeds:
         for id in {key[1] for key in leaf_changes} & paths.keys():
             one = reference.made[paths[id]]
             atoms = {path: atom for path, atom in leaves(one.values["in"]).items() if path}
-            for _, at, path in [key for key in leaf_changes if key[1] == id]:
+            for _, at, path in sorted([key for key in leaf_changes if key[1] == id], key=lambda key: -len(key[2])):
                 was = leaf_changes["leaf", at, path]
                 if was == GONE:
-                    atoms.pop(path, None)
+                    # Somebody may have put something else into what came to be then.
+                    if not any(one != path and one[: len(path)] == path for one in atoms):
+                        atoms.pop(path, None)
                 else:
                     atoms[path] = was[1] if was[0] == "is" else was
             one.values["in"] = tree_of(atoms)

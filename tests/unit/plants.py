@@ -18,6 +18,7 @@ from copernicus.dataflow import (
     evaluating,
     facts as f,
     network,
+    notebook,
     restoring,
     settling,
     status,
@@ -280,3 +281,19 @@ def what_comes_back_is_another_instance(patch: Patch) -> None:
 @plant(scenarios.foreseen)
 def a_preview_leaves_something_behind(patch: Patch) -> None:
     patch.setattr(watch.Watch, "restore_orders", lambda self: None)
+
+
+@plant(scenarios.a_child_ends)
+def the_difference_that_a_call_tells_is_lost(patch: Patch) -> None:
+    note = notebook.Notebook.note
+
+    def forget_outputs(self: Any, controller: Any, id: int, field: Any = "", index: int | None = None) -> None:
+        if id == controller.id or not field:
+            note(self, controller, id, field, index)
+
+    patch.setattr(notebook.Notebook, "note", forget_outputs)
+
+
+@plant(scenarios.is_missing_for_a_while)
+def a_function_that_is_not_installed_is_asked(patch: Patch) -> None:
+    patch.setattr(engine, "adopt_installed", lambda tx: None)

@@ -165,3 +165,13 @@ def foreseen(drive: Drive) -> None:
         drive.edit(e.Connect("w:out.z", f"{name}:in.x"))
     drive.finish()
     foresee(drive, EditsRequested([e.Disconnect("a:in.x"), e.SetValue("w:in.x", 2)], "ada"))
+
+
+def is_missing_for_a_while(drive: Drive) -> None:
+    drive.make("even", "pure", x=2)
+    drive.make("nest", "n", n=1, x=1)
+    drive.restart(is_grown=False, is_whole=False)
+    drive.set("pure:in.x", 4)
+    drive.restart(is_grown=True, is_whole=True)
+    drive.finish()
+    assert drive.get("pure:out.z") == 4
