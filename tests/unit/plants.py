@@ -283,7 +283,7 @@ def a_preview_leaves_something_behind(patch: Patch) -> None:
     patch.setattr(watch.Watch, "restore_orders", lambda self: None)
 
 
-@plant(scenarios.a_child_ends)
+@plant(scenarios.a_child_ends_twice)
 def the_difference_that_a_call_tells_is_lost(patch: Patch) -> None:
     note = notebook.Notebook.note
 

@@ -80,6 +80,13 @@ def a_child_ends(drive: Drive) -> None:
     drive.finish()
 
 
+def a_child_ends_twice(drive: Drive) -> None:
+    drive.make("steer", "s", n=1, x=1)
+    drive.finish()
+    drive.set("s:in.x", 2)
+    drive.finish()
+
+
 def a_source_is_remade(drive: Drive) -> None:
     drive.make("work", "w", x=1)
     drive.make("work", "after")
