@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from tests.unit.functions import UNLUCKY
+from tests.unit.functions import RUN, UNLUCKY
 from tests.unit.reference_model import Reference
 from tests.unit.reference_state import At
 
@@ -256,3 +256,16 @@ def _compare_writers(reference: Reference) -> None:
     for path in reference.evaluated():
         for field in reference.made[path].function.inputs:
             assert not reference.depends(path, "in", (field.name,), path, set()), f"{path} is in a circle"
+
+
+def earlier(witness: Witness, path: str, key: str) -> list[str]:
+    """The keys from which a job may go on: the instance's own, for equal inputs but for a shorter length, not struck."""
+    function, inputs = witness.asked[key]
+    if "n" not in inputs or function != RUN.name:
+        return []
+    lengths: dict[str, int] = {}
+    for one in witness.reference.made[path].had:
+        _, others = witness.asked[one.removeprefix("!")]
+        if others | {"n": 0} == inputs | {"n": 0}:
+            lengths = {} if one.startswith("!") else lengths | {one: others["n"]}
+    return sorted((one for one in lengths if one != key and lengths[one] <= inputs["n"]), key=lambda one: -lengths[one])

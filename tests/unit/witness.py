@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from tests.unit import functions
-from tests.unit.comparison import compare, derived, differ, observe
+from tests.unit.comparison import compare, derived, differ, earlier, observe
 from tests.unit.deeds import Deed, Deeds
 from tests.unit.reference_history import rename, renamed
 from tests.unit.reference_model import Reference
@@ -246,7 +246,7 @@ class Witness:
         match effect:
             case transaction.WantJob():
                 self.asked[effect.key] = (effect.description.executable.replace("/", "::"), functions.asked(effect.description))
-                assert list(effect.extends) == self._earlier(effect.path, effect.key), "goes on from something else"
+                assert list(effect.extends) == earlier(self, effect.path, effect.key), "goes on from something else"
                 self.happened["a longer job went on from a shorter one"] += bool(effect.extends)
                 job = self.jobs.setdefault(effect.key, {"state": "cancelled"})
                 assert job["state"] not in ("done", "failed"), f"a job that is {job['state']} is wanted again"
@@ -285,18 +285,6 @@ class Witness:
                 assert self.reference.made[path].asked is None, f"{path} is called while it is being called"
                 self.reference.made[path].asked = effect.call.seen
                 self.todo.append(effect)
-
-    def _earlier(self, path: str, key: str) -> list[str]:
-        """The keys from which a job may go on: the instance's own, for equal inputs but for a shorter length, not struck."""
-        function, inputs = self.asked[key]
-        if "n" not in inputs or function != functions.RUN.name:
-            return []
-        lengths: dict[str, int] = {}
-        for one in self.reference.made[path].had:
-            _, others = self.asked[one.removeprefix("!")]
-            if others | {"n": 0} == inputs | {"n": 0}:
-                lengths = {} if one.startswith("!") else lengths | {one: others["n"]}
-        return sorted((one for one in lengths if one != key and lengths[one] <= inputs["n"]), key=lambda one: -lengths[one])
 
     def _was_asked(self, id: int, seen: int) -> None:
         if id in self.network.instances:
