@@ -319,7 +319,10 @@ class History:
             return
         here, there = self.witness.values(), other.values()
         differ = {place: (value, there.get(place)) for place, value in here.items() if there.get(place) != value}
-        if differ and (self.witness.reference.goes_round() or (self.witness.undecided() | other.undecided()) & differ.keys()):
+        if differ and (
+            self.witness.reference.goes_round()
+            or (self.witness.reference.undecided() | other.reference.undecided()) & differ.keys()
+        ):
             self.happened["chance decides"] += 1
             return
         assert not differ, differ

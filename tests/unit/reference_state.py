@@ -320,3 +320,13 @@ class Standing:
     def wanting(self, key: str) -> list[str]:
         """Who wants a key."""
         return [path for path in self.evaluated() if self.made[path].present == key and not self.is_away(path)]
+
+    def undecided(self) -> set[str]:
+        """Outputs of those that cannot work: what was begun or told before their inputs went, or they were held, is chance."""
+        kinds = ("command", "pure", "controller")
+        made = [path for path in self.made if self.is_kind(path, *kinds)]
+        waiting = [path for path in made if not self.inputs(path)[1] or self._is_asleep(path)]
+        return {f"{path}:out.{field.name}" for path in waiting for field in self.made[path].function.outputs}
+
+    def _is_asleep(self, path: str) -> bool:
+        return self.is_held(path) and self.made[path].is_pending

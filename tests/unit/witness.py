@@ -230,16 +230,6 @@ class Witness:
             f"{path}:{side}.{members[0]}": self._read(path, side, members) for path, side, members in self.reference.places()
         }
 
-    def undecided(self) -> set[str]:
-        """Outputs of those that cannot work: what was begun or told before their inputs went, or they were held, is chance."""
-        kinds = ("command", "pure", "controller")
-        made = [path for path in self.reference.made if self.reference.is_kind(path, *kinds)]
-        waiting = [path for path in made if not self.reference.inputs(path)[1] or self._is_asleep(path)]
-        return {f"{path}:out.{field.name}" for path in waiting for field in self.reference.made[path].function.outputs}
-
-    def _is_asleep(self, path: str) -> bool:
-        return self.reference.is_held(path) and self.reference.made[path].is_pending
-
     # --- effects -----------------------------------------------------------------------------------------------------
 
     def _perform(self, effect: transaction.Effect) -> None:
