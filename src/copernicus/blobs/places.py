@@ -28,6 +28,7 @@ class Places:
                 return
             make_private_folder(folder, is_durable=self._is_durable)
             if self._is_durable:
-                sync_folder(self._root.parent)
+                if not self._made:
+                    sync_folder(self._root.parent)
                 sync_folder(self._root)
             self._made.add(folder)
