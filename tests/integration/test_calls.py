@@ -326,5 +326,6 @@ async def slow(c: Campaign) -> None:
     project = SimpleNamespace(
         row=SimpleNamespace(id="p"), network=c.network, slow_call_s=lambda id: c.pool.slow_call_s("p", id)
     )
-    lines = Reasons(project, SimpleNamespace(find=lambda *_: None)).why("g")  # type: ignore[arg-type]
+    past = SimpleNamespace(project=project, network=c.network)
+    lines = await Reasons(past, SimpleNamespace(find=lambda *_: None), 0.0).why("g")  # type: ignore[arg-type]
     assert any("its last call took" in line for line in lines)

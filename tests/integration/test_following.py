@@ -134,7 +134,7 @@ def test_places_are_gone_into_by_type_and_wrong_names_are_told_with_what_there_i
     assert run.inputs.command.append("true").path == "run:in.command[0]"
     assert [place.value for place in run.inputs.command] == ["true"]
     assert run.inputs.command[-1].value == "true"
-    with pytest.raises(UnknownPath, match="has 1 elements"):
+    with pytest.raises(UnknownPath, match=r"has 1 element\."):
         run.inputs.command[-2]
 
 
