@@ -244,7 +244,7 @@ COMMAND_LINES = [
     ("cpcc setf a:in.file", "Missing argument 'FILE'"),
     ("cpcc completion", "Choose from: bash, zsh, fish"),
     ("cpcc completion tcsh", "Invalid value for 'SHELL'"),
-    ("cpcc set a:in.word '\udcff'", "not valid Unicode"),
+    ("cpcc set a:in.word '\udcff'", "half a character"),
     ("cpcc commit", "No transaction is open"),
     ("cpcc rollback", "No transaction is open"),
 ]
