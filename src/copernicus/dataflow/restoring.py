@@ -27,6 +27,7 @@ def take_back(tx: Transaction, undoing: Undoing) -> list[str]:
     if undoing.is_upgrade:
         raise Refused(f"Transaction {undoing.seq} upgraded functions.", "The way back is to install the old version.")
     _refuse_other_functions(network, undoing.seq, before)
+    _refuse_those_that_are_back(network, undoing.seq, before)
     told: list[str] = []
     tx.do(f.TookBack(undoing.seq))
     _drop_links(tx, before)
@@ -83,6 +84,13 @@ def _rename(tx: Transaction, names: dict[int, str]) -> None:
         building.rename_instance(tx, network.instances[id], name)
         if free:
             del names[id]
+
+
+def _refuse_those_that_are_back(network: Network, seq: int, before: Before) -> None:
+    """An instance that was removed and brought back by another undo, and the undo of that, is there once only."""
+    back = next((one.made.id for one in before.instances if one.made.id in network.instances), None)
+    if back is not None:
+        raise Refused(f"Transaction {seq} removed {network.path_of(back)}, which is there again: another undo brought it back.")
 
 
 def _restore_instances(tx: Transaction, before: Before) -> None:
