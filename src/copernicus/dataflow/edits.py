@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from copernicus.dataflow import building, facts as f, tree
@@ -32,7 +33,7 @@ def find_instance(network: Network, names: tuple[str, ...]) -> Instance:
         id = instance.children.get(name)
         if id is None:
             where = f"in {':'.join(names[:depth])}" if depth else "in this project"
-            there = [*list(instance.children)[:NAMES_SHOWN], *(["…"] if len(instance.children) > NAMES_SHOWN else [])]
+            there = [*islice(instance.children, NAMES_SHOWN), *(["…"] if len(instance.children) > NAMES_SHOWN else [])]
             raise UnknownPath(f"There is no instance {name!r} {where}.", f"There are: {', '.join(there) or 'none'}.")
         instance = network.instances[id]
     return instance
