@@ -10,9 +10,9 @@ import os
 from random import SystemRandom
 
 import pytest
-from tests.integration.many_histories import OPEN, live_many
+from tests.integration.many_histories import live_many
 from tests.unit.coverage import rare
-from tests.unit.histories import STEPS, Tally, live
+from tests.unit.histories import STEPS
 
 IS_SHORT = "COPERNICUS_HISTORIES" not in os.environ
 HISTORIES = int(os.environ.get("COPERNICUS_HISTORIES", "20000"))
@@ -27,12 +27,3 @@ def test_the_engine_means_what_the_reference_means(capsys: pytest.CaptureFixture
         print(f"\n{tally.table()}\n{tally.told(first)}")
     assert not tally.failures, str(tally.failures[0])
     assert not rare(tally), "what hardly happens is hardly proved"
-
-
-@pytest.mark.parametrize("seed", OPEN)
-def test_a_difference_that_is_known_is_told_until_it_is_mended(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
-    tally = Tally()
-    live(seed, STEPS, tally)
-    with capsys.disabled():
-        print(f"\nopen: python -m tests.unit.histories --seed {seed}: {OPEN[seed]}")
-    assert tally.failures, f"seed {seed} shows no difference any more: take it off the list"

@@ -329,4 +329,4 @@ class Standing:
         return {f"{path}:out.{field.name}" for path in waiting for field in self.made[path].function.outputs}
 
     def _is_asleep(self, path: str) -> bool:
-        return self.is_held(path) and self.made[path].is_pending
+        return self.is_held(path) and (self.made[path].is_pending or self.is_open(path))

@@ -6,6 +6,7 @@ from typing import Any
 
 from copernicus.dataflow import building, facts as f, tree
 from copernicus.dataflow.answers import look_again_below
+from copernicus.dataflow.claims import Spot
 from copernicus.dataflow.evaluating import is_struck
 from copernicus.dataflow.network import ROOT, Network, Place
 from copernicus.dataflow.taking_back import Before, SavedLink, Undoing, shape
@@ -29,6 +30,7 @@ def take_back(tx: Transaction, undoing: Undoing) -> list[str]:
     _refuse_other_functions(network, undoing.seq, before)
     _refuse_those_that_are_back(network, undoing.seq, before)
     told: list[str] = []
+    records = [spot for spot in before.records if spot[0] in network.instances and _shape(network, spot) == -1]
     tx.do(f.TookBack(undoing.seq))
     _drop_links(tx, before)
     for id in undoing.claim.made:
@@ -36,7 +38,7 @@ def take_back(tx: Transaction, undoing: Undoing) -> list[str]:
             building.remove_instance(tx, network.instances[id])
     _rename(tx, dict(before.names))
     _restore_instances(tx, before)
-    _restore_values(tx, before)
+    _restore_values(tx, before, records)
     ids = {one.made.id for one in before.instances}
     outside = [link for one in before.instances for link in one.links if link.source.instance not in ids]
     for link in (*before.links, *outside):
@@ -115,14 +117,20 @@ def _restore_instances(tx: Transaction, before: Before) -> None:
                 tx.do(f.Connected(*link.place, *link.source))
 
 
-def _restore_values(tx: Transaction, before: Before) -> None:
+def _shape(network: Network, spot: Spot) -> int | None:
+    return shape(tree.read(network.instances[spot[0]].values["in"], spot[1]))
+
+
+def _restore_values(tx: Transaction, before: Before, records: list[Spot]) -> None:
+    """Put back what places held. `records` are there now and stay: one that loses its last member would go."""
     network = tx.network
     for (id, path), value in before.values.items():
         if id in network.instances:
             own = tree.read(network.instances[id].values["in"], path)
             if value is not None or own is not None:
                 tx.write(Place(id, "in", path), value)
-    for (id, path), was in sorted(before.shapes.items(), key=lambda one: (one[0][0], len(one[0][1]), one[0][1])):
+    shapes = before.shapes | dict.fromkeys(records, -1)
+    for (id, path), was in sorted(shapes.items(), key=lambda one: (one[0][0], len(one[0][1]), one[0][1])):
         if id in network.instances:
             _restore_shape(tx, Place(id, "in", path), was)
 

@@ -61,13 +61,14 @@ class Before(msgspec.Struct):
     """What stood where a transaction wrote, before it.
 
     `values` are what places held themselves, `links` the connections at or around them, `shapes` what there was on the way to
-    them where that was changed: the length of an array, -1 for a record, None for nothing. `schemas` are the functions of
-    those instances.
+    them where that was changed: the length of an array, -1 for a record, None for nothing. `records` are those on the way that
+    were left to be. `schemas` are the functions of those instances.
     """
 
     values: dict[Spot, Any] = {}
     links: list[SavedLink] = []
     shapes: dict[Spot, int | None] = {}
+    records: list[Spot] = []
     schemas: dict[int, FunctionSchema] = {}
     names: dict[int, str] = {}
     held: dict[int, bool] = {}
@@ -115,8 +116,8 @@ class Undoing:
         if record.seq == self.seq:
             # Whoever makes an array longer later has not written here; only what was changed is changed back.
             shapes = self.before.shapes
-            # (A record that loses its last member goes, and must come back empty.)
-            self.before.shapes = {spot: was for spot, was in shapes.items() if was == -1 or self._shape(spot) != was}
+            self.before.shapes = {spot: was for spot, was in shapes.items() if self._shape(spot) != was}
+            self.before.records = [spot for spot, was in shapes.items() if was == -1 and spot not in self.before.shapes]
 
     def _shape(self, spot: Spot) -> int | None:
         instance = self.network.instances.get(spot[0])
