@@ -32,6 +32,15 @@ KINDS = {"lost": "lost", "lost blob": "lost", "missing blob": "lost", "doubled":
          "stuck": "stuck"}  # fmt: skip
 """As what a finding is counted; whatever is not here counts as `unexpected`."""
 SUMS = ("lost", "duplicated", "stuck", "unexpected")
+BUGS = (
+    "acknowledge before commit", "synchronous NORMAL for FULL", "no fsync of the blob's folder",
+    "temp blob visible: rename before fsync", "accept without the attempt check", "attempt reset on restart",
+    "lease on the wall clock", "heartbeat extends a superseded lease", "downstream fired outside the transaction",
+    "idempotency pruned early", "retry without request id", "reaper before drain after a pause",
+    "crash counter not persisted", "relay ends a job",
+)  # fmt: skip
+"""The planted bugs that some part must catch by name. A part uses these names where it plants one of them; it may plant others,
+and the same one may be caught by several parts. The last is for the time when servers relay jobs for each other."""
 
 
 class NotPossible(Exception):
