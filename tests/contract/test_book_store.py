@@ -19,12 +19,15 @@ from copernicus.server.storage.abc import (
     BookStore,
     DropProject,
     DropRetired,
+    HostRecord,
     JobRecord,
     ProjectRow,
+    PutHost,
     PutJob,
     PutProject,
     PutRetired,
     RememberAnswer,
+    Setback,
     Unit,
 )
 from copernicus.server.storage.memory import MemoryBook
@@ -192,7 +195,7 @@ def test_folder_and_file_are_made_by_the_first_change_and_are_private(tmp_path: 
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("table", ["records", "jobs", "answers", "projects"])
+@pytest.mark.parametrize("table", ["records", "jobs", "answers", "projects", "hosts"])
 def test_a_flipped_bit_is_detected_and_not_served(tmp_path: Path, table: str) -> None:
     path = tmp_path / "book.sqlite"
 
@@ -200,7 +203,7 @@ def test_a_flipped_bit_is_detected_and_not_served(tmp_path: Path, table: str) ->
         book = SqliteBook(path)
         await book.submit(unit(
             PutProject(ProjectRow("p1", "one", 1.0)), AppendRecord("p1", 1, b"the content"), PutJob(JOB),
-            RememberAnswer("r", "me", b"the answer", 5.0),
+            RememberAnswer("r", "me", b"the answer", 5.0), PutHost(HostRecord("n7", quarantined_at=1.0)),
         ))  # fmt: skip
         book.close()
 
@@ -217,6 +220,7 @@ def test_a_flipped_bit_is_detected_and_not_served(tmp_path: Path, table: str) ->
         "jobs": lambda: list(book.jobs()),
         "answers": lambda: book.answer("r", "me"),
         "projects": book.projects,
+        "hosts": book.hosts,
     }[table]
     with pytest.raises(CorruptData, match="does not match its checksum"):
         read()
@@ -265,6 +269,21 @@ def test_what_nothing_keeps_is_known_after_a_restart(open_book: Open) -> None:
 
     asyncio.run(write())
     assert open_book().retired() == {"a": 3.0}
+
+
+def test_what_is_held_against_hosts_is_known_after_a_restart(open_book: Open) -> None:
+    bad = HostRecord("n7", (Setback("w", "silent", 1.5, (3,), (4,)),), 2.5, "it kills jobs", "ada")
+
+    async def write() -> None:
+        book = open_book()
+        assert book.hosts() == []
+        await book.submit(unit(PutHost(HostRecord("n7", quarantined_at=1.0)), PutHost(HostRecord("n8", bad.setbacks))))
+        await book.submit(unit(PutHost(bad), PutHost(HostRecord("n8")), PutHost(HostRecord("never there"))))
+        assert book.hosts() == [bad]
+        book.close()
+
+    asyncio.run(write())
+    assert open_book().hosts() == [bad]
 
 
 def test_an_epoch_begins_far_above_all_that_could_have_been_given(tmp_path: Path) -> None:

@@ -114,6 +114,37 @@ class JobRecord(msgspec.Struct, frozen=True):
         return "blocked" if self.why_blocked else "queued"
 
 
+class Setback(msgspec.Struct, frozen=True):
+    """A worker was lost on a host, or could not do a job: `jobs` are those that it had, as far as nothing is known of them yet.
+
+    `cleared` are those of them that were done on another host since. When all are, the setback was the host's own.
+    """
+
+    worker: str
+    error: str
+    at: float
+    jobs: tuple[int, ...]
+    cleared: tuple[int, ...] = ()
+
+
+class HostRecord(msgspec.Struct, frozen=True):
+    """What is held against a host, the oldest first. `quarantined_at` None: its workers get jobs.
+
+    `why` it is in quarantine, and `who` wanted that ("": the server decided it).
+    """
+
+    name: str
+    setbacks: tuple[Setback, ...] = ()
+    quarantined_at: float | None = None
+    why: str = ""
+    who: str = ""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is held against it."""
+        return not self.setbacks and self.quarantined_at is None
+
+
 class PutProject(msgspec.Struct, frozen=True):
     """Insert a project, or give one another name."""
 
@@ -162,7 +193,13 @@ class DropRetired(msgspec.Struct, frozen=True):
     blob: str
 
 
-Change = PutProject | DropProject | AppendRecord | PutJob | RememberAnswer | PutRetired | DropRetired
+class PutHost(msgspec.Struct, frozen=True):
+    """What is held against a host has changed; a record that holds nothing is removed."""
+
+    host: HostRecord
+
+
+Change = PutProject | DropProject | AppendRecord | PutJob | RememberAnswer | PutRetired | DropRetired | PutHost
 
 
 class Unit:
@@ -238,6 +275,10 @@ class BookStore(Protocol):
 
     def retired(self) -> dict[str, float]:
         """The blobs that nothing keeps, and since when."""
+        ...
+
+    def hosts(self) -> list[HostRecord]:
+        """The hosts that something is held against."""
         ...
 
     def close(self) -> None:

@@ -11,8 +11,10 @@ from copernicus.server.storage.abc import (
     Change,
     DropProject,
     DropRetired,
+    HostRecord,
     JobRecord,
     ProjectRow,
+    PutHost,
     PutJob,
     PutProject,
     PutRetired,
@@ -33,6 +35,7 @@ class _Tables:
         self.last_job = 0
         self.retired: dict[str, float] = {}
         self.attempt_floor = 0
+        self.hosts: dict[str, HostRecord] = {}
 
     def apply(self, change: Change) -> None:
         """Make one change; raise `Unavailable` when it contradicts what stands."""
@@ -58,6 +61,10 @@ class _Tables:
                 self.retired.pop(blob, None)
             case RememberAnswer(request_id, who, answer):
                 self.answers[request_id, who] = answer
+            case PutHost(host) if host.is_blank:
+                self.hosts.pop(host.name, None)
+            case PutHost(host):
+                self.hosts[host.name] = host
 
 
 class MemoryBook:
@@ -142,6 +149,10 @@ class MemoryBook:
     def retired(self) -> dict[str, float]:
         """See `BookStore.retired`."""
         return dict(self.disk.retired)
+
+    def hosts(self) -> list[HostRecord]:
+        """See `BookStore.hosts`."""
+        return list(self.disk.hosts.values())
 
     def last_job(self) -> int:
         """See `BookStore.last_job`."""

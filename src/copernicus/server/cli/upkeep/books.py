@@ -45,6 +45,7 @@ class BookSurvey:
             check_schema(connection, self.path, MIGRATIONS)
             check_pages(connection, self.path, self._inspection)
             self._epochs(connection)
+            self._hosts(connection)
             networks: dict[str, tuple[Network, LogIndex]] = {}
             for id, name, created_at, checksum in connection.execute("SELECT id, name, created_at, checksum FROM projects"):
                 self._inspection.projects += 1
@@ -112,6 +113,12 @@ class BookSurvey:
             for floor, begun_at, checksum in connection.execute("SELECT floor, begun_at, checksum FROM epochs"):
                 if row_checksum(b"epoch", floor, begun_at) != checksum:
                     self._damaged(f"epoch {floor}")
+
+    def _hosts(self, connection: apsw.Connection) -> None:
+        if connection.table_exists(None, "hosts"):  # as above
+            for name, data, checksum in connection.execute("SELECT name, data, checksum FROM hosts"):
+                if row_checksum(data, "host", name) != checksum:
+                    self._damaged(f"host {name}")
 
     def _need(self, holds: Iterator[Held]) -> None:
         for held in holds:

@@ -18,8 +18,10 @@ from copernicus.server.storage.abc import (
     Change,
     DropProject,
     DropRetired,
+    HostRecord,
     JobRecord,
     ProjectRow,
+    PutHost,
     PutJob,
     PutProject,
     PutRetired,
@@ -56,6 +58,9 @@ MIGRATIONS = (
     """
     CREATE TABLE epochs (floor INTEGER PRIMARY KEY, begun_at REAL NOT NULL, checksum BLOB NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE hosts (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    """,
 )
 
 _PUT_PROJECT = (
@@ -75,6 +80,9 @@ _REMEMBER = """INSERT INTO answers (request_id, who, answer, checksum, at) VALUE
     ON CONFLICT (request_id, who) DO UPDATE SET
     answer = excluded.answer, checksum = excluded.checksum, at = excluded.at"""
 _PUT_RETIRED = "INSERT INTO retired (blob, since) VALUES (?, ?) ON CONFLICT (blob) DO UPDATE SET since = excluded.since"
+_PUT_HOST = """INSERT INTO hosts (name, data, checksum) VALUES (?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET data = excluded.data, checksum = excluded.checksum"""
+_DROP_HOST = "DELETE FROM hosts WHERE name = ?"
 _DROP_RETIRED = "DELETE FROM retired WHERE blob = ?"
 _PRUNE = "DELETE FROM answers WHERE at < ?"
 
@@ -176,6 +184,11 @@ class SqliteBook:
                 execute(_PUT_RETIRED, (blob, since))
             case DropRetired(blob):
                 execute(_DROP_RETIRED, (blob,))
+            case PutHost(host) if host.is_blank:
+                execute(_DROP_HOST, (host.name,))
+            case PutHost(host):
+                data = msgspec.json.encode(host)
+                execute(_PUT_HOST, (host.name, data, row_checksum(data, "host", host.name)))
             case DropProject(project):
                 for statement in _DROP:
                     execute(statement, (project,))
@@ -247,6 +260,15 @@ class SqliteBook:
         """See `BookStore.retired`."""
         return {str(blob): float(since) for blob, since in self._rows("SELECT blob, since FROM retired")}
 
+    def hosts(self) -> list[HostRecord]:
+        """See `BookStore.hosts`; raise `CorruptData` at one that is damaged."""
+        found = []
+        for name, data, checksum in self._rows("SELECT name, data, checksum FROM hosts ORDER BY name"):
+            if row_checksum(data, "host", name) != checksum:
+                raise self._damaged(f"host {name}")
+            found.append(_decode_host(data))
+        return found
+
     def last_job(self) -> int:
         """See `BookStore.last_job`."""
         return next((int(row[0]) for row in self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")), 0)
@@ -274,3 +296,4 @@ class SqliteBook:
 
 
 _decode_job = msgspec.json.Decoder(JobRecord).decode
+_decode_host = msgspec.json.Decoder(HostRecord).decode
