@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from copernicus.model.jobs import ExecutableOffer, JobDescription, JobState, LeasedJob, Report, Resources, WorkerOffer
 from copernicus.server.access.identity import Identity
 from copernicus.server.dispatch.dispatch import Dispatch
+from copernicus.server.dispatch.quarantine import Quarantine
 from copernicus.server.dispatch.steering import Steering
 from copernicus.server.storage.abc import JobRecord, ProjectRow, Unit
 from copernicus.server.storage.memory import MemoryBook
@@ -73,6 +74,7 @@ class Rig:
         self.dispatch.ends = self.project
         self.project.clear = self.dispatch.jobs.clear
         self.steering = Steering(self.dispatch, self.book, lambda: self.now)
+        self.quarantine = Quarantine(self.dispatch, self.book, lambda: self.now)
         self.dispatch.load()
 
     # --- what projects do

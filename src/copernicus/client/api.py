@@ -162,6 +162,21 @@ class Client:
         """Return the workers that have been heard of lately."""
         return self.caller.call(m.WorkersRequest()).workers
 
+    def quarantined(self) -> list[m.QuarantineRow]:
+        """Return the hosts whose workers get no jobs, and why."""
+        return self.caller.call(m.QuarantineRequest()).hosts
+
+    def quarantine(self, worker: str, why: str = "") -> str:
+        """Give the workers of a host (its name, or the id of a worker on it) no more jobs; return what the server says.
+
+        Raise `NotAllowed` for those who are no super users, `UnknownPath`, `Refused`.
+        """
+        return self.caller.call(m.AddQuarantineRequest(worker, new_request_id(), why)).note
+
+    def release(self, worker: str) -> str:
+        """Give the workers of a host jobs again; return what the server says. Raises as `quarantine` does."""
+        return self.caller.call(m.ReleaseQuarantineRequest(worker, new_request_id())).note
+
     def upload(self, file: str | Path, progress: Progress | None = None) -> FileRef:
         """Bring a local file to the server, only what is missing there of it; raise `UsageError` when it cannot be read."""
         from copernicus.client.files import upload

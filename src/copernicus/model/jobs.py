@@ -180,6 +180,8 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     failed       the program failed by its rules                                   instance in error
     retry        a rule says: again (`cores_max` set when with fewer cores)        next attempt, counted
     interrupted  the worker had to stop (signal, end of time)                      next attempt, not counted
+
+    `is_workers_fault`: (with "failed" or "retry") the program was never judged, since the worker could not run it.
     """
 
     job: int
@@ -196,3 +198,4 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     wall_s: float = 0.0
     version: str = ""
     execution: Execution = Execution()
+    is_workers_fault: bool = False

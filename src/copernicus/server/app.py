@@ -27,6 +27,7 @@ from copernicus.net.keys import KeyFolder
 from copernicus.net.tls import fingerprint, server_client_port_context, server_secure_port_context
 from copernicus.server.access.door import Door
 from copernicus.server.dispatch.dispatch import Dispatch
+from copernicus.server.dispatch.quarantine import Quarantine
 from copernicus.server.dispatch.steering import Steering
 from copernicus.server.http.calls import About, Rooms
 from copernicus.server.http.files import Files
@@ -161,6 +162,7 @@ class Server:
             reproductions=reproductions,
             dispatch=self._dispatch,
             steering=Steering(self._dispatch, self._store, time.time),
+            quarantine=Quarantine(self._dispatch, self._store, time.time),
             files=self._files,
             about=about,
             refusal=lambda: self._refusal,

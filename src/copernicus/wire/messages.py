@@ -76,6 +76,14 @@ from copernicus.wire.project_messages import (
     RenameProjectRequest as RenameProjectRequest,
     StartProjectRequest as StartProjectRequest,
 )
+from copernicus.wire.quarantine_messages import (
+    AddQuarantineRequest as AddQuarantineRequest,
+    QuarantineCommand as QuarantineCommand,
+    QuarantineReply as QuarantineReply,
+    QuarantineRequest as QuarantineRequest,
+    QuarantineRow as QuarantineRow,
+    ReleaseQuarantineRequest as ReleaseQuarantineRequest,
+)
 from copernicus.wire.reproduction_messages import (
     Compared as Compared,
     JobReply as JobReply,
@@ -265,13 +273,14 @@ class WorkersRequest(Message, frozen=True):
 
 
 class WorkerRow(Message, frozen=True):
-    """One worker. `seen_s` is the time since its last word."""
+    """One worker. `seen_s` is the time since its last word; `quarantine` is why its host gets no jobs ("": it does)."""
 
     offer: WorkerOffer
     jobs: int
     cores_used: int
     seen_s: float
     is_lost: bool = False
+    quarantine: str = ""
 
 
 class WorkersReply(Message, frozen=True):

@@ -90,21 +90,30 @@ class Attempt:
             return self._conclude(Harvest(folder), status, wall_s)
         except _Stopped:
             return Ended(self._report("interrupted", self._why()))
-        except (CannotStart, ValueError) as error:
-            return Ended(self._report("failed", f"{self.lease.description.executable} was not started: {error}."))
+        except ValueError as error:
+            return Ended(self._report("failed", self._not_started(error)))
+        except CannotStart as error:
+            return self._unable("failed", self._not_started(error))
         except Lost as error:
-            return Ended(self._report("retry", f"The program was lost: {error}."))
+            return self._unable("retry", f"The program was lost: {error}.")
         except Unreachable as error:  # while files were fetched: not the job's fault, so it does not count
             return Ended(self._report("interrupted", f"Its files could not be fetched: {error.message}"))
         except CopernicusError as error:
-            return Ended(self._report("retry", f"The worker could not do it: {error}"))
+            return self._unable("retry", f"The worker could not do it: {error}")
         except OSError as error:
-            return Ended(self._report("retry", f"The worker could not do it: {error.strerror} ({error.filename})."))
+            return self._unable("retry", f"The worker could not do it: {error.strerror} ({error.filename}).")
         except Exception as error:  # a fault of ours must not lose the job
-            return Ended(self._report("retry", f"The worker failed: {type(error).__name__}: {error}."))
+            return self._unable("retry", f"The worker failed: {type(error).__name__}: {error}.")
         finally:
             self.live.end()
             work.clear(is_alone)
+
+    def _not_started(self, error: Exception) -> str:
+        return f"{self.lease.description.executable} was not started: {error}."
+
+    def _unable(self, outcome: Literal["failed", "retry"], error: str) -> Ended:
+        """The program was never judged: what keeps this worker from running it may not keep another."""
+        return Ended(msgspec.structs.replace(self._report(outcome, error), is_workers_fault=True))
 
     def _stage(self, folder: Path) -> None:
         lease = self.lease

@@ -92,8 +92,7 @@ def heartbeats_command(context: Context) -> None:
         head = ("WORKER", "HOST", "HEARD FROM", "JOB", "PROJECT", "INSTANCE", "ATTEMPT", "HEARD FROM", "")
         cells: list[tuple[str, ...]] = []
         for row, jobs in workers:
-            heard = "lost" if row.is_lost else _ago(row.seen_s)
-            cells.append((row.offer.worker, row.offer.hostname, heard, *_job_cells(jobs[0] if jobs else None)))
+            cells.append((row.offer.worker, row.offer.hostname, _heard(row), *_job_cells(jobs[0] if jobs else None)))
             cells += [("", "", "", *_job_cells(job)) for job in jobs[1:]]
         yield from text.table(head, cells, right="JOB ATTEMPT") or ["No worker has been heard of lately."]
 
@@ -150,15 +149,23 @@ def workers_command(context: Context) -> None:
         head = ("HOST", "WORKER", "PLATFORM", "CORES", "JOBS", "HEARD FROM", "PROJECT", "EXECUTABLES")
         cells = [
             (row.offer.hostname, row.offer.worker, row.offer.platform, f"{row.cores_used} of {row.offer.cores}", str(row.jobs),
-             "lost" if row.is_lost else _ago(row.seen_s), row.offer.project or "",
+             _heard(row), row.offer.project or "",
              "\n".join(f"{program.name} {program.version}" for program in row.offer.executables) or "none")
             for row in rows
         ]  # fmt: skip
         yield from text.table(head, cells, right="JOBS") or [
             "No worker has been heard of lately. Start one with: cpc-worker -c client.cnx smp"
         ]
+        for host, why in sorted({row.offer.hostname: row.quarantine for row in rows if row.quarantine}.items()):
+            yield from text.fitting(f"{host} is in quarantine because {why} (cpcc quarantine release {host})")
 
     context.show(rows, lines)
+
+
+def _heard(row: m.WorkerRow) -> str:
+    """When a worker was last heard of, and whether it gets jobs."""
+    heard = "lost" if row.is_lost else _ago(row.seen_s)
+    return f"{heard}, in quarantine" if row.quarantine else heard
 
 
 def _ago(seconds: float | None) -> str:

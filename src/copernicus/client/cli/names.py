@@ -118,6 +118,7 @@ GROUPS: dict[str, tuple[Row, ...]] = {
             ("rerun", "Give a job a fresh start, from its last checkpoint."),
             ("command-failed", "Count the attempt at a job as lost."),
         ),
+        *_rows("quarantine", ("quarantine", "Show and choose the hosts whose workers get no jobs.")),
         *_rows(
             "reproducing",
             ("reproduce", "Run something again, and compare what comes out."),

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from copernicus.model.jobs import OPEN_STATES, JobDescription, JobState, StopReason
 from copernicus.server.dispatch.inheritance import Inheritance
-from copernicus.server.dispatch.outcomes import LOST_WORKERS_ALONE
+from copernicus.server.dispatch.outcomes import LOST_WORKERS_ALONE, suspect_hosts
 from copernicus.server.scheduling.queue import Queue, Waiting
 from copernicus.server.scheduling.shapes import Shape
 from copernicus.server.storage.abc import BookStore, JobRecord, PutJob, Unit
@@ -126,6 +126,7 @@ class Jobs:
             is_alone=job.lost_workers >= LOST_WORKERS_ALONE,
             wall_time_s=resources.wall_time_s,
             can_stop=bool(job.description.checkpoint),
+            avoids=suspect_hosts(job),
         )
         most = min(limits) if limits else None
         priority, _ = self.inheritance.priority(job)

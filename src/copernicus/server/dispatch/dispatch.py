@@ -116,7 +116,7 @@ class Dispatch:
             names = {row.name for row in self._names()}
             if offer.project not in names or not identity.may_see(offer.project):
                 raise unknown_project(offer.project)
-        worker = self.workers.heard(offer.worker, identity.key)
+        worker = self._heard(offer.worker, identity)
         if worker.offer != offer:
             _log.info("worker %s on %s: %d cores, %s", offer.worker, offer.hostname, offer.cores, _programs(offer.executables))
         worker.introduce(offer, identity.projects, self._monotonic())
@@ -129,7 +129,7 @@ class Dispatch:
 
         `is_open` says whether the worker's connection still stands. Raise `NotAllowed`, `NoSpace`, `Unavailable`.
         """
-        worker = self.workers.heard(request.worker, identity.key)
+        worker = self._heard(request.worker, identity)
         remembered = self._store.answer(request.request_id, identity.key) if request.request_id else None
         if remembered is not None:
             reply = self._again(worker, msgspec.json.decode(remembered, type=_Answer))
@@ -146,7 +146,7 @@ class Dispatch:
 
     async def heartbeat(self, request: m.HeartbeatRequest, identity: Identity) -> m.HeartbeatReply:
         """Renew leases; the answer names the jobs that the worker shall stop. Nothing of this is stored."""
-        worker = self.workers.heard(request.worker, identity.key)
+        worker = self._heard(request.worker, identity)
         why: dict[int, StopReason] = {}
         for beat in request.beats:
             is_current = self.workers.beat(worker, beat.job, beat.attempt, beat.progress)
@@ -161,7 +161,7 @@ class Dispatch:
 
     async def farewell(self, request: m.FarewellRequest, identity: Identity) -> m.Done:
         """A worker ends: what it still had goes back to the queue, and that counts against nobody."""
-        worker = self.workers.heard(request.worker, identity.key)
+        worker = self._heard(request.worker, identity)
         unit = Unit()
         with self.deciding():
             for job in self._leased_to(worker):
@@ -186,10 +186,7 @@ class Dispatch:
         with self.deciding():
             for worker in self.workers.silent():
                 _log.warning("worker %s on %s is lost, with %d jobs", worker.name, worker.hostname, len(worker.leases))
-                worker.is_lost = True
-                self.jobs.queue.reservations.release_worker(worker.name)
-                for job in self._leased_to(worker):
-                    self.end(unit, job, outcomes.lost(job, self._clock(), self.heartbeat_s), {})
+                self._lose(unit, worker)
             for worker, number in self.workers.unclaimed():
                 if (unclaimed := self.jobs.get(number)) is not None:
                     _log.warning("worker %s does not have job %d", worker.name, number)
@@ -211,6 +208,39 @@ class Dispatch:
             self.when_broken(error)
             raise
 
+    def _lose(self, unit: Unit, worker: Worker) -> None:
+        """A worker is silent. Where its time was over, that is nobody's fault."""
+        worker.is_lost = True
+        self.jobs.queue.reservations.release_worker(worker.name)
+        jobs, now = self._leased_to(worker), self._clock()
+        if worker.leaves_at is not None and worker.leaves_at <= self._monotonic():
+            for job in jobs:
+                again = outcomes.interrupted(job, now, "worker left", "its time was over, and it said nothing more")
+                self.end(unit, job, outcomes.Ended(again), {})
+            return
+        worker.lost_with = {job.id: job.attempt for job in jobs}
+        hosts = [job.attempts[-1].hostname for job in jobs]  # after a restart it may not have introduced itself
+        silence = f"worker {worker.name} was not heard of for {self.heartbeat_s:.0f} s"
+        self.jobs.hosts.hold_against(unit, max([worker.hostname, *hosts]), worker.name, worker.lost_with, silence)
+        for job in jobs:
+            self.end(unit, job, outcomes.lost(job, now, self.heartbeat_s), {})
+
+    def _heard(self, name: str, identity: Identity) -> Worker:
+        """A worker has spoken. One that counted as lost had not died, so neither its jobs nor its host are suspects."""
+        worker = self.workers.heard(name, identity.key)
+        if worker.lost_with:
+            lost_with, worker.lost_with, unit = worker.lost_with, {}, Unit()
+            with self.deciding():
+                for number, attempt in lost_with.items():
+                    job = self.jobs.get(number)
+                    forgiven = outcomes.forgiven(job, attempt) if job is not None else None
+                    if forgiven is not None:
+                        self.jobs.put(unit, forgiven)
+                self.jobs.hosts.withdraw(unit, worker.hostname, name)
+            if unit.changes:
+                self._store.submit(unit)
+        return worker
+
     def _leased_to(self, worker: Worker) -> list[JobRecord]:
         jobs = (self.jobs.get(number) for number in worker.leases)
         return [job for job in jobs if job is not None]
@@ -223,7 +253,10 @@ class Dispatch:
         if missing:  # the worker drops a refused report, so the attempt ends with it
             why = f"The file {missing} that the report names has not been received."
             report = replace(report, outcome="retry", error=why, outputs={}, checkpoint=())
-        self.end(unit, job, outcomes.reported(job, report, self._clock()), report.outputs)
+        ended = outcomes.reported(job, report, self._clock())
+        if outcomes.is_suspicion(ended.job):
+            self.jobs.hosts.hold_against(unit, worker.hostname, worker.name, (job.id,), f"job {job.id}: {report.error}")
+        self.end(unit, job, ended, report.outputs)
         return m.Verdict(report.job, report.attempt, "refused" if missing else "accepted", why)
 
     def end(self, unit: Unit, before: JobRecord, ended: outcomes.Ended, outputs: dict[str, Any]) -> None:
@@ -231,6 +264,7 @@ class Dispatch:
         self.workers.release(before)
         job = ended.job
         self.jobs.put(unit, job)
+        self.jobs.hosts.follow(unit, job, job.attempts[-1].hostname if job.attempts else "")
         self.jobs.hand_on(unit, job)
         if job.state == "done":
             refusal = self.ends.job_finished(unit, job, outputs, outcomes.spent_core_s(job))
@@ -263,7 +297,7 @@ class Dispatch:
     def _give(self, unit: Unit, worker: Worker, request: m.ExchangeRequest) -> list[LeasedJob]:
         if worker.offer is None or request.free_cores < 1 or request.most_jobs < 1 or not len(self.jobs.queue):
             return []
-        view = worker.view(self.jobs.reach(worker), self._monotonic(), request.free_cores)
+        view = self.jobs.view(worker, request.free_cores)
         if view is None:
             return []
         given, now = list[LeasedJob](), self._clock()
@@ -316,6 +350,13 @@ class Dispatch:
         poll = self._polls.of(worker)
         if poll is not None:
             asyncio.get_running_loop().call_soon(self._serve_again, poll)
+
+    def serve_host(self, host: str) -> None:
+        """The workers on a host get jobs again, or no more: see to those that wait for some."""
+        for worker in self.workers:
+            if worker.hostname == host:
+                self.jobs.queue.reservations.release_worker(worker.name)
+                self._released(worker.name)
 
     def _serve_again(self, poll: Poll) -> None:
         if self._polls.of(poll.worker.name) is poll and poll.is_open():

@@ -1,4 +1,9 @@
-"""What becomes of a job when an attempt begins or ends: plain functions from record to record."""
+"""What becomes of a job when an attempt begins or ends: plain functions from record to record.
+
+Failures of three kinds are counted apart. *Infrastructure*: an attempt that ended for a reason that is not the job's uses up
+nothing. *Program*: the command's rules judge, and `program_failures` in a row end the job. *Suspicions* (`lost_workers`): a
+worker was lost with the job, or could not do it, and nobody knows yet whose fault that is.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,14 @@ MOST_PROGRAM_FAILURES = 4
 """So many attempts in a row that failed without a newer checkpoint end a job."""
 LOST_WORKERS_ALONE, LOST_WORKERS_POISON = 2, 3
 """After so many lost workers a job gets a worker to itself; after so many it fails."""
+SUSPICIOUS = frozenset({"worker lost", "worker failed"})
+"""Outcomes after which a job is tried on another host, and counts as a suspect."""
+_KINDS = {
+    "failed": "program", "retry": "program", "worker lost": "infrastructure, suspicious",
+    "worker failed": "infrastructure, suspicious", "finished": "",
+}  # fmt: skip
+MOST_FORGIVEN = 10
+"""A lost worker that speaks again had not died; after so many losses of one job that counts no more."""
 LAST_LINES = 50
 _TAIL_BYTES = 16 * 1024
 _ATTEMPTS_WITH_OUTPUT = 5
@@ -62,6 +75,8 @@ def reported(job: JobRecord, report: Report, now: float) -> Ended:
             return Ended(replace(_ended(job, row, "done"), checkpoint=last))
         case "interrupted":
             return Ended(_again(job, row, report.checkpoint))
+        case _ if report.is_workers_fault:
+            return _suspected(_again(job, replace(row, outcome="worker failed"), report.checkpoint))
         case _ if job.is_superseded or job.stopped_by:
             return Ended(_again(job, row, report.checkpoint))
         case "retry":
@@ -81,20 +96,55 @@ def interrupted(job: JobRecord, now: float, outcome: str, error: str = "") -> Jo
 def lost(job: JobRecord, now: float, silent_s: float, declared_by: str = "") -> Ended:
     """The worker of the current attempt was not heard of for `silent_s`, or a person says that the attempt is lost."""
     error = f"declared lost by {declared_by}" if declared_by else f"not heard of for {silent_s:.0f} s"
-    again = interrupted(job, now, "worker lost", error)
-    if job.is_superseded or job.stopped_by:
+    return _suspected(interrupted(job, now, "worker lost", error))
+
+
+def _suspected(again: JobRecord) -> Ended:
+    """An attempt has ended that makes the job a suspect; `again` is how it stands otherwise."""
+    if again.state not in ("queued", "blocked"):
         return Ended(again)
-    count = job.lost_workers + 1
+    count = again.lost_workers + 1
     again = replace(again, lost_workers=count)
     if count < LOST_WORKERS_POISON:
         return Ended(again)
-    lines = [f"{count} workers were lost while they ran this job; it is not given to another one."]
-    for row in again.attempts:
-        if row.outcome == "worker lost":
-            lines.append(f"attempt {row.attempt}: worker {row.worker} on {row.hostname or 'an unknown host'}, {row.error}")
+    rows = [row for row in again.attempts if row.outcome in SUSPICIOUS]
+    if all(row.outcome == "worker lost" for row in rows):
+        lines = [f"{count} workers were lost while they ran this job; it is not given to another one."]
+    else:
+        lines = [f"{count} times a worker could not do this job, or was lost with it; it is not given to another one."]
+    for row in rows:
+        lines.append(f"attempt {row.attempt}: worker {row.worker} on {row.hostname or 'an unknown host'}, {row.error}")
+    if len(suspect_hosts(again)) == 1:
+        lines.append(f"No other host than {rows[-1].hostname} could be tried.")
     lines.append("Does the job need more memory than the workers have?")
     error = "\n".join(lines)
     return Ended(replace(again, state="failed", why=error), error)
+
+
+def forgiven(job: JobRecord, attempt: int) -> JobRecord | None:
+    """A worker that was lost with this attempt has spoken again: the record without the suspicion, None when it stays."""
+    rows = [row.attempt for row in job.attempts if row.outcome == "worker lost"]
+    if job.lost_workers and attempt in rows and len(rows) <= MOST_FORGIVEN:
+        return replace(job, lost_workers=job.lost_workers - 1)
+    return None
+
+
+def suspect_hosts(job: JobRecord) -> tuple[str, ...]:
+    """The hosts of the attempts that made the job a suspect, as far as they still count."""
+    if not job.lost_workers:
+        return ()
+    hosts = [row.hostname for row in job.attempts if row.outcome in SUSPICIOUS]
+    return tuple(sorted({host for host in hosts[-job.lost_workers :] if host}))
+
+
+def is_suspicion(job: JobRecord) -> bool:
+    """Say whether the attempt that has just ended makes the job and its host suspects because the worker could not do it."""
+    return job.attempts[-1].outcome == "worker failed"
+
+
+def kind(outcome: str) -> str:
+    """What kind of failure an outcome is, "" when it is none."""
+    return _KINDS.get(outcome, "infrastructure")
 
 
 def stopped(job: JobRecord, who: str) -> JobRecord:

@@ -11,8 +11,10 @@ from copernicus.errors import UnknownPath
 from copernicus.model.counts import counted
 from copernicus.model.jobs import OPEN_STATES, JobState
 from copernicus.server.dispatch.book import Jobs
+from copernicus.server.dispatch.hosts import Hosts
 from copernicus.server.dispatch.workers import Worker, Workers
 from copernicus.server.scheduling.explain import explain
+from copernicus.server.scheduling.shapes import Shape, WorkerView, can_run
 from copernicus.server.storage.abc import BookStore, JobRecord, ProjectRow
 from copernicus.wire.messages import JobRow, WorkerRow
 
@@ -33,6 +35,12 @@ class JobViews(Jobs):
     ) -> None:
         super().__init__(store, clock)
         self._workers, self.names, self._monotonic = workers, names, monotonic
+        self.hosts = Hosts(store, clock)
+
+    def load(self) -> None:
+        """Read the store's jobs and hosts anew."""
+        super().load()
+        self.hosts.load()
 
     def rows(self, project: str = "", states: Collection[JobState] = OPEN_STATES) -> list[JobRow]:
         """The jobs in `states` (of one project, by id or name): queued ones first, in the order in which they would go out."""
@@ -77,8 +85,7 @@ class JobViews(Jobs):
             case "queued":
                 ranked = self.queue.in_order(self.running_cores)
                 ahead = next((index for index, waiting in enumerate(ranked) if waiting.job == job.id), 0)
-                now, workers = self._monotonic(), [worker for worker in self._workers if not worker.is_lost]
-                views = [view for worker in workers if (view := worker.view(self.reach(worker), now))]
+                views = [view for worker in self._workers if not worker.is_lost and (view := self.view(worker))]
                 lines = explain(self.waiting(job), views, ahead, self.queue.reservations)
                 return [f"Job {number} is queued.", *lines, *self._inherited(job), *_failures(job)]
             case "leased":
@@ -104,14 +111,27 @@ class JobViews(Jobs):
             return None
         return frozenset(row.id for row in self.names() if row.name in wanted)
 
+    def view(self, worker: Worker, free_cores: int | None = None) -> WorkerView | None:
+        """A worker as matching sees it, None before it introduced itself."""
+        why = self.hosts.why_quarantined(worker.hostname)
+        return worker.view(self.reach(worker), self._monotonic(), free_cores, why, self._is_able_without)
+
+    def _is_able_without(self, shape: Shape) -> bool:
+        """Say whether a worker on a host that jobs of this shape do not avoid can run them."""
+        others = (worker for worker in self._workers if not worker.is_lost and worker.hostname not in shape.avoids)
+        return any(view is not None and can_run(shape, view) for view in map(self.view, others))
+
     def worker_rows(self) -> list[WorkerRow]:
         """All workers that have introduced themselves, by host name and id."""
         now = self._monotonic()
         rows = [
-            WorkerRow(worker.offer, len(worker.leases), worker.cores_used, now - worker.seen_at, worker.is_lost)
+            WorkerRow(
+                worker.offer, len(worker.leases), worker.cores_used, now - worker.seen_at, worker.is_lost,
+                self.hosts.why_quarantined(worker.hostname),
+            )
             for worker in self._workers
             if worker.offer is not None
-        ]
+        ]  # fmt: skip
         return sorted(rows, key=lambda row: (row.offer.hostname, row.offer.worker))
 
     def _row(self, job: JobRecord, project: str) -> JobRow:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from copernicus.errors import NotAllowed
 from copernicus.model.jobs import WorkerOffer
-from copernicus.server.scheduling.shapes import Room, WorkerView
+from copernicus.server.scheduling.shapes import Room, Shape, WorkerView
 from copernicus.server.storage.abc import JobRecord
 
 MOST_REMEMBERED_BLOBS = 4096
@@ -36,6 +36,7 @@ class Worker:
     """One worker. `offer` None: it has not introduced itself since the server started, but has leases in the book.
 
     `leaves_at` is when its time is over, None: not known. `blobs` are large files that its jobs have read, the newest last.
+    `lost_with` are the attempts, by job, that it had when it counted as lost.
     """
 
     def __init__(self, name: str, bundle: str, now: float, deadline: float) -> None:
@@ -45,6 +46,7 @@ class Worker:
         self.leases: dict[int, Lease] = {}
         self.seen_at, self.deadline = now, deadline
         self.is_lost = False
+        self.lost_with: dict[int, int] = {}
         self.sent_blobs: dict[str, None] = {}
         self.blobs: dict[str, None] = {}
         self.leaves_at: float | None = None
@@ -64,7 +66,10 @@ class Worker:
         """Cores of the jobs it has."""
         return sum(lease.cores for lease in self.leases.values())
 
-    def view(self, projects: frozenset[str] | None, now: float, free_cores: int | None = None) -> WorkerView | None:
+    def view(
+        self, projects: frozenset[str] | None, now: float, free_cores: int | None = None, quarantine: str = "",
+        is_able_elsewhere: Callable[[Shape], bool] = lambda shape: False,
+    ) -> WorkerView | None:  # fmt: skip
         """The worker as matching sees it, or None before it introduced itself. It knows best how many cores it has free."""
         offer = self.offer
         if offer is None:
@@ -79,7 +84,7 @@ class Worker:
         gpus = offer.gpus - sum(lease.gpus for lease in self.leases.values())
         left_s = None if self.leaves_at is None else max(0.0, self.leaves_at - now)
         room = Room(free_cores, memory, gpus, is_idle=not self.leases, time_left_s=left_s)
-        return WorkerView(offer, room, projects, self.leases, now, self.blobs)
+        return WorkerView(offer, room, projects, self.leases, now, self.blobs, quarantine, is_able_elsewhere)
 
     def is_new_blob(self, blob: str) -> bool:
         """Say whether this small file has not been sent to the worker lately, and remember that it now has been."""

@@ -10,6 +10,7 @@ from copernicus.errors import CopernicusError
 from copernicus.server.access.door import Door
 from copernicus.server.access.identity import Identity
 from copernicus.server.dispatch.dispatch import Dispatch
+from copernicus.server.dispatch.quarantine import Quarantine
 from copernicus.server.dispatch.steering import Steering
 from copernicus.server.http.files import Files
 from copernicus.server.projects.archives.service import Archives
@@ -67,6 +68,7 @@ class Rooms:
     reproductions: Reproductions
     dispatch: Dispatch
     steering: Steering
+    quarantine: Quarantine
     files: Files
     about: About
     refusal: Callable[[], CopernicusError | None]

@@ -31,10 +31,22 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     async def workers(call: Call, request: m.WorkersRequest) -> m.WorkersReply:
         return m.WorkersReply(dispatch.jobs.worker_rows())
 
+    async def quarantine(call: Call, request: m.QuarantineRequest) -> m.QuarantineReply:
+        return rooms.quarantine.listing()
+
+    async def add(call: Call, request: m.AddQuarantineRequest) -> m.Done:
+        return await rooms.quarantine.add(request, call.who)
+
+    async def release(call: Call, request: m.ReleaseQuarantineRequest) -> m.Done:
+        return await rooms.quarantine.release(request, call.who)
+
     return {
         "worker/announce": announce,
         "worker/exchange": exchange,
         "worker/heartbeat": heartbeat,
         "worker/farewell": farewell,
         "workers": workers,
+        "quarantine": quarantine,
+        "quarantine/add": add,
+        "quarantine/release": release,
     }

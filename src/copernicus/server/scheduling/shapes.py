@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
 from typing import Protocol
 
@@ -16,7 +16,8 @@ from copernicus.model.versions import is_in_range
 class Shape(msgspec.Struct, frozen=True, gc=False):
     """All that decides where a job can run; jobs of one shape are alike to every worker.
 
-    `project` is the project's id. `is_alone`: workers have died with this job, so it gets a worker to itself.
+    `project` is the project's id. `is_alone`: workers have died with this job, so it gets a worker to itself. `avoids`: the
+    hosts where that was, which get it again only while no other can run it.
     `wall_time_s` is how long it takes at most, None: not known. `can_stop`: it checkpoints, so that it may be begun where
     it cannot end.
     """
@@ -30,6 +31,7 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
     is_alone: bool = False
     wall_time_s: float | None = None
     can_stop: bool = False
+    avoids: tuple[str, ...] = ()
 
 
 class Room(msgspec.Struct, frozen=True, gc=False):
@@ -57,11 +59,16 @@ class Held(Protocol):
 _NOTHING: dict[int, Held] = {}
 
 
+def _nowhere(shape: Shape) -> bool:
+    return False
+
+
 class WorkerView(msgspec.Struct, frozen=True):
     """A worker as matching sees it, with the ids of the projects that it may serve (None: all).
 
     `leases` is what its jobs hold, by job; their ends are on the clock that says `now_s`. `blobs` are the files that it
-    has, as far as the server knows.
+    has, as far as the server knows. `quarantine` is why its host gets no jobs ("": it does). `is_able_elsewhere` says whether
+    a worker on a host that the shape does not avoid can run it.
     """
 
     offer: WorkerOffer
@@ -70,6 +77,8 @@ class WorkerView(msgspec.Struct, frozen=True):
     leases: Mapping[int, Held] = _NOTHING
     now_s: float = 0.0
     blobs: Container[str] = frozenset()
+    quarantine: str = ""
+    is_able_elsewhere: Callable[[Shape], bool] = _nowhere
 
 
 @lru_cache(maxsize=4096)
@@ -93,7 +102,13 @@ def is_able(shape: Shape, offer: WorkerOffer) -> bool:
 def may_run_now(shape: Shape, worker: WorkerView) -> bool:
     """Say whether a worker that has the means may run jobs of this project, and has time enough left for them."""
     is_covered = worker.projects is None or shape.project in worker.projects
-    return is_covered and ends_in_time(shape, worker.room.time_left_s)
+    is_welcome = not worker.quarantine and not is_avoided(shape, worker)
+    return is_covered and is_welcome and ends_in_time(shape, worker.room.time_left_s)
+
+
+def is_avoided(shape: Shape, worker: WorkerView) -> bool:
+    """Say whether jobs of this shape, which came to grief on the worker's host, are to be tried on another one first."""
+    return worker.offer.hostname in shape.avoids and worker.is_able_elsewhere(shape)
 
 
 def lacks(shape: Shape, worker: WorkerView) -> Iterator[str]:
@@ -102,6 +117,10 @@ def lacks(shape: Shape, worker: WorkerView) -> Iterator[str]:
     if worker.projects is not None and shape.project not in worker.projects:
         yield f"it works for project {offer.project} only" if offer.project else "its bundle does not cover the project"
     yield from _lacks_means(shape, offer)
+    if worker.quarantine:
+        yield f"it is in quarantine because {worker.quarantine} (cpcc quarantine release {offer.hostname})"
+    elif is_avoided(shape, worker):
+        yield "a worker on this host was lost with it or could not do it, so it is tried on another host"
     if shape.wall_time_s is not None and not ends_in_time(shape, worker.room.time_left_s):
         left_s = worker.room.time_left_s or 0.0
         yield f"it would not end in the time left: {left_s:.0f} s, needed: {shape.wall_time_s:.0f} s"
