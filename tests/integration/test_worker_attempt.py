@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from copernicus.model.jobs import JobDescription, LeasedJob, Output, Resources, 
 from copernicus.model.values import FileRef
 from copernicus.plugin.executables import Executable
 from copernicus.plugin.registry import Found
-from copernicus.worker import workload
+from copernicus.worker import memory, workload
 from copernicus.worker.workload import Attempt
 
 
@@ -177,7 +179,7 @@ def test_wall_time_counts_only_without_progress(bench: Bench, tmp_path: Path) ->
         assert attempt._reason is None
         attempt.check(attempt.started_at + 6)
         report = wait().report
-        assert report.outcome == outcome, report
+        assert (report.outcome, report.is_overtime) == (outcome, outcome == "retry"), report
         assert "wall time" in report.error
 
 
@@ -198,6 +200,74 @@ def test_out_of_memory_ends_the_job_only(bench: Bench) -> None:
     report = bench.run("x = bytearray(2 * 1024**3)", PYTHON, resources=Resources(memory_bytes=256 * 1024**2)).report
     assert report.outcome == "failed"
     assert "MemoryError" in report.stderr_tail
+    assert "It was refused memory, it seems: the job asks for 0.268 GB." in report.error
+
+
+FILL = """if True:
+    import os, time
+    x = bytearray(os.urandom(1024)) * (50 * 1024)
+    time.sleep(1000)"""
+
+
+def test_a_job_that_uses_too_much_memory_in_all_is_ended_with_all_its_processes(bench: Bench, tmp_path: Path) -> None:
+    """Each process is within the limit; together they are not, orphans included."""
+    script = f"""
+    (setsid {sys.executable} -c '{FILL}' & echo $! > {tmp_path}/orphan) &
+    {sys.executable} -c '{FILL}' & echo $! > {tmp_path}/child
+    wait"""
+    attempt = bench.attempt(script, resources=Resources(memory_bytes=110_000_000))
+    wait = bench.begin(attempt)
+    until(lambda: attempt.check(attempt.started_at) or attempt._reason is not None)
+    report = wait().report
+    assert (report.outcome, report.exit_status) == ("failed", -9)
+    assert re.search(r"it used 0.1[12]\d? GB of memory, 0.11 GB were asked for", report.error), report.error
+    assert not is_alive(tmp_path / "orphan")
+    assert not is_alive(tmp_path / "child")
+    assert bench.run("echo on").report.outcome == "finished"
+
+
+def test_memory_that_processes_share_counts_once_and_files_that_they_map_do_not(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(b"x" * 100_000_000)
+    script = f"""if True:
+        import mmap, os, time
+        shared = bytearray(os.urandom(1024)) * (50 * 1024)
+        mapped = mmap.mmap(os.open("{tmp_path}/large", os.O_RDONLY), 0, prot=mmap.PROT_READ)
+        total = sum(mapped[at] for at in range(0, len(mapped), 4096))
+        for _ in range(3):
+            if os.fork() == 0:
+                break
+        else:
+            open("{tmp_path}/ready", "w").close()
+        time.sleep(1000)"""
+    attempt = bench.attempt(script, PYTHON, resources=Resources(memory_bytes=110_000_000))
+    wait = bench.begin(attempt)
+    until((tmp_path / "ready").exists)
+    process = attempt._process
+    assert process is not None
+    used = bench.platform.used_bytes(process.pid, attempt._tag, 110_000_000)
+    simple = bench.platform.used_bytes(process.pid, attempt._tag, 10**12)
+    assert 50_000_000 < used < 100_000_000 < 200_000_000 < simple
+    attempt.check(attempt.started_at)
+    assert attempt._reason is None
+    attempt.stop("unwanted", 0.0)
+    attempt.check(10**9)
+    assert wait().report.outcome == "interrupted"
+
+
+def test_when_memory_is_short_jobs_go_before_the_worker(bench: Bench) -> None:
+    own = int(Path("/proc/self/oom_score_adj").read_text())
+    script = f"for n in $(seq 1000); do grep -qx {own} /proc/self/oom_score_adj || break; sleep 0.01; done"
+    report = bench.run(f"{script}; cat /proc/self/oom_score_adj").report
+    assert int(report.stdout_tail) == min(1000, own + memory.OOM_SCORE)
+
+
+def test_a_wall_time_that_is_over_is_told_apart_from_a_failure(bench: Bench) -> None:
+    rules = (Rule("fail", attempts=2),)
+    for failures, outcome in ((0, "retry"), (1, "failed"), (None, "failed")):
+        description = JobDescription("sh", ("exit 1",), rules=rules)
+        lease = LeasedJob(7, 9, "p", "run", description, 1, failures=failures)
+        report = Attempt(lease, SHELL, 1, bench.tools).run(bench.work).report
+        assert (report.outcome, report.is_overtime) == (outcome, False)
 
 
 # --- what is left behind ---

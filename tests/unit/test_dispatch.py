@@ -212,6 +212,26 @@ async def test_a_program_that_fails_four_times_without_progress_is_given_up(rig:
 
 
 @scenario
+async def test_wall_time_does_not_use_up_the_retries_of_the_program(rig: Rig) -> None:
+    (job,) = await rig.want("a", resources=Resources(wall_time_s=60))
+    for count in (1, 2, 3):
+        (leased,) = await rig.lease()
+        await rig.exchange("w", report(leased, "retry", is_overtime=True), cores=0)
+        record = rig.dispatch.jobs.record(job)
+        assert record is not None
+        assert (record.state, record.overtimes, record.program_failures) == ("queued", count, 0)
+        assert record.attempts[-1].outcome == "wall time"
+    for count in (1, 2, 3):
+        (leased,) = await rig.lease()
+        assert leased.failures == count - 1, "the worker judges by failures, not by the number of the attempt"
+        await rig.exchange("w", report(leased, "retry", exit_status=1), cores=0)
+    (leased,) = await rig.lease()
+    await rig.exchange("w", report(leased, "retry", is_overtime=True), cores=0)
+    assert rig.state(job) == "failed", "a job that never gets anywhere must end"
+    assert "4 attempts in a row were stopped at the wall time of 60 s" in rig.project.ends[0][2]
+
+
+@scenario
 async def test_progress_gives_a_fresh_budget_and_checkpoints_travel(rig: Rig) -> None:
     (job,) = await rig.want("a")
     for number in range(6):

@@ -146,7 +146,10 @@ class WorkerOffer(msgspec.Struct, frozen=True):
 
 
 class LeasedJob(msgspec.Struct, frozen=True):
-    """One attempt at a job, handed to a worker. `attempt` is the fencing token of every message about it."""
+    """One attempt at a job, handed to a worker. `attempt` is the fencing token of every message about it.
+
+    `failures` is how often in a row its program has failed without progress; None: an older server does not say.
+    """
 
     job: int
     attempt: int
@@ -155,6 +158,7 @@ class LeasedJob(msgspec.Struct, frozen=True):
     description: JobDescription
     cores: int
     checkpoint: tuple[StagedFile, ...] = ()
+    failures: int | None = None
 
 
 class Execution(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -179,6 +183,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     finished     the job is done, `outputs` holds its values (plain JSON)          outputs stand
     failed       the program failed by its rules                                   instance in error
     retry        a rule says: again (`cores_max` set when with fewer cores)        next attempt, counted
+                 its wall time was over and it had got nowhere (`is_overtime`)     next attempt, counted apart
     interrupted  the worker had to stop (signal, end of time)                      next attempt, not counted
 
     `is_workers_fault`: (with "failed" or "retry") the program was never judged, since the worker could not run it.
@@ -199,3 +204,4 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     version: str = ""
     execution: Execution = Execution()
     is_workers_fault: bool = False
+    is_overtime: bool = False

@@ -7,7 +7,10 @@ import signal
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from copernicus.model.counts import gigabytes
 from copernicus.model.jobs import JobDescription, Rule
+
+_NO_MEMORY = r"MemoryError|std::bad_alloc|Cannot allocate memory|[Oo]ut of memory"
 
 
 class Evidence(Protocol):
@@ -41,8 +44,8 @@ class Judgement:
     cores_max: int | None = None
 
 
-def judge(description: JobDescription, attempt: int, cores: int, evidence: Evidence) -> Judgement:
-    """Judge an attempt that ended by itself.
+def judge(description: JobDescription, failure: int, cores: int, evidence: Evidence) -> Judgement:
+    """Judge an attempt that ended by itself; should it have failed, it is failure number `failure` in a row.
 
     Finished: exit status 0 and, where `done_when` is given, a file that matches it. Otherwise the first rule that
     matches counts. Without one: an attempt that ended well, is not done and got further is tried again, and so is any
@@ -52,8 +55,10 @@ def judge(description: JobDescription, attempt: int, cores: int, evidence: Evide
     if evidence.exit_status == 0 and is_done:
         return Judgement("finished")
     why = describe_end(description, evidence.exit_status, is_done)
+    if description.resources.memory_bytes is not None and evidence.says("stderr", _NO_MEMORY):
+        why += f" It was refused memory, it seems: the job asks for {gigabytes(description.resources.memory_bytes)}."
     for rule in description.rules:
-        if _matches(rule, attempt, evidence):
+        if _matches(rule, failure, evidence):
             return _applied(rule, why, cores)
     has_limit = any(rule.attempts is not None for rule in description.rules)
     if has_limit or (evidence.exit_status == 0 and evidence.has_progress):
@@ -75,11 +80,11 @@ def describe_end(description: JobDescription, exit_status: int, is_done: bool) -
     return f"{description.executable} ended with exit status 0, but there is no file {description.done_when!r}."
 
 
-def _matches(rule: Rule, attempt: int, evidence: Evidence) -> bool:
+def _matches(rule: Rule, failure: int, evidence: Evidence) -> bool:
     """Cheap conditions first; those that read files last."""
     if rule.exit_status is not None and rule.exit_status != evidence.exit_status:
         return False
-    if rule.attempts is not None and (attempt < rule.attempts or evidence.has_progress):
+    if rule.attempts is not None and (failure < rule.attempts or evidence.has_progress):
         return False
     if rule.file is not None and not evidence.has(rule.file):
         return False

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import psutil
+
+from copernicus.worker.memory import restrain
 from copernicus.worker.spawning import Spawner, spawn_plainly
 
 END_LIMIT_S = 10.0
@@ -91,20 +94,6 @@ class PlainProcess:
                 signal_group(self.pid, number)
 
 
-def limit_memory(pid: int, memory_bytes: int | None) -> None:
-    """Limit the private writable memory of a process, and of what it starts from now on, where the system can.
-
-    It is RLIMIT_DATA (Linux), for each process: RLIMIT_AS would count address space that is only reserved, which GPU
-    programs do by the terabyte.
-    """
-    if memory_bytes is None or not sys.platform.startswith("linux"):
-        return
-    import resource
-
-    with contextlib.suppress(OSError, ValueError):
-        resource.prlimit(pid, resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-
-
 def signal_group(pid: int, number: int) -> bool:
     """Send a signal to a process group; return whether it has members."""
     try:
@@ -137,7 +126,7 @@ class Processes:
             raise CannotStart(f"{launch.argv[0]} cannot be started: {error.strerror}") from None
         except ValueError as error:  # NUL bytes
             raise CannotStart(f"{launch.argv[0]} cannot be started: {error}") from None
-        limit_memory(pid, launch.memory_bytes)
+        restrain(pid, launch.memory_bytes)
         return self._adopted(pid)
 
     def serve(self, argv: tuple[str, ...], environment: dict[str, str], stdin: int, log: int) -> PlainProcess:
@@ -161,6 +150,18 @@ class Processes:
                 return False
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, 0.05)
+
+    def members(self, pid: int, tag: str) -> list[int]:
+        """Return the processes of the program that led group `pid`: it, what it started, and what of that became an orphan."""
+        if self._children is None:
+            return [pid, *_descendants(pid)]
+        found = [pid, *(orphan for orphan in self._orphans() if _session_of(orphan) == pid or _tag_of(orphan) == tag)]
+        known = set(found)
+        for one in found:  # grows meanwhile
+            new = [child for child in _children_of(one) if child not in known]
+            known.update(new)
+            found += new
+        return found
 
     def end_all(self) -> None:
         """End all orphans, whoever's they were; for when no program runs any more."""
@@ -198,6 +199,23 @@ def _open_children() -> int | None:
         return os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+
+
+def _children_of(pid: int) -> list[int]:
+    """The children of all threads of a process."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
+    return found
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []
 
 
 def _adopt_orphans() -> bool:

@@ -12,7 +12,8 @@ import threading
 import time
 from typing import IO, Any
 
-from copernicus.worker.processes import CannotStart, Launch, Lost, Process, Processes, limit_memory, signal_group
+from copernicus.worker.memory import restrain
+from copernicus.worker.processes import CannotStart, Launch, Lost, Process, Processes, signal_group
 
 IMPORT_LIMIT_S = 300.0
 RETRY_AFTER_S = 60.0
@@ -96,7 +97,7 @@ class WarmServer:
         job.started.wait()
         if job.error or not job.pid:
             raise CannotStart(job.error or "the warm process has died")
-        limit_memory(job.pid, launch.memory_bytes)
+        restrain(job.pid, launch.memory_bytes)
         return job
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from copernicus.errors import CopernicusError, Unreachable
+from copernicus.model.counts import gigabytes
 from copernicus.model.jobs import LeasedJob, Report, StagedFile
 from copernicus.plugin.registry import Found
 from copernicus.worker.collecting import Collector, MissingOutput, Parcel
@@ -29,7 +30,8 @@ from copernicus.worker.shelf import Shelf, size_on_disk
 
 STREAM_LIMIT_BYTES = 256 * 1024**2
 GRACE_S = 10.0
-Reason = Literal["", "unwanted", "held", "stopped", "leaving", "wall time", "too much output"]
+Reason = Literal["", "unwanted", "held", "stopped", "leaving", "wall time", "too much output", "too much memory"]
+TOO_MUCH: frozenset[Reason | None] = frozenset({"too much output", "too much memory"})
 ASKED_TO: frozenset[Reason | None] = frozenset({"unwanted", "held", "stopped", "leaving"})
 
 
@@ -70,6 +72,7 @@ class Attempt:
         self._reason: Reason | None = None
         self._kill_at: float | None = None
         self._bytes_in = 0
+        self._memory_bytes = 0
 
     # --- the attempt's own thread ---
 
@@ -193,6 +196,7 @@ class Attempt:
             checkpoint=checkpoint,
             cores_max=judgement.cores_max,
             wall_s=wall_s,
+            is_overtime=self._reason == "wall time" and outcome == "retry",
         )
         return Ended(report, collector.parcel)
 
@@ -201,13 +205,14 @@ class Attempt:
         if self._reason in ASKED_TO:
             return Judgement("retry", self._why()), "interrupted"
         if self._reason == "wall time":
-            # Without progress the next attempt would end the same way: it must count.
+            # Without progress the next attempt would end the same way: it must count, though not as the program's failure.
             return Judgement("retry", self._why()), "interrupted" if evidence.has_progress else "retry"
-        if self._reason == "too much output":
+        if self._reason in TOO_MUCH:
             return Judgement("failed", self._why()), "failed"
         lease = self.lease
         try:
-            judgement = judge(lease.description, lease.attempt, self.cores, evidence)
+            failures = lease.attempt - 1 if lease.failures is None else lease.failures
+            judgement = judge(lease.description, failures + 1, self.cores, evidence)
         except ValueError as error:
             return Judgement("failed", f"Its rules cannot be applied: {error}."), "failed"
         return judgement, judgement.outcome
@@ -215,14 +220,14 @@ class Attempt:
     # --- any thread ---
 
     def stop(self, reason: Reason, grace_s: float | None = None) -> None:
-        """Ask the program to end (SIGTERM), and kill it when `grace_s` seconds are over. Said again: only sooner."""
+        """Ask the program to end (SIGTERM); kill it when `grace_s` seconds are over (0: at once). Said again: only sooner."""
         kill_at = time.monotonic() + (self._tools.grace_s if grace_s is None else grace_s)
         with self._lock:
             is_first = self._reason is None
             self._reason = self._reason or reason
             self._kill_at = min(kill_at, self._kill_at or kill_at)
             if is_first and self._process is not None:
-                self._process.send(signal.SIGTERM)
+                self._process.send(signal.SIGKILL if grace_s == 0 else signal.SIGTERM)
                 self._process.send(signal.SIGCONT)
 
     def check(self, now: float) -> None:
@@ -235,11 +240,21 @@ class Attempt:
             if now >= kill_at:
                 process.send(signal.SIGKILL)
             return
-        limit_s = self.lease.description.resources.wall_time_s
-        if limit_s is not None and now - self.started_at > limit_s:
+        resources = self.lease.description.resources
+        if resources.wall_time_s is not None and now - self.started_at > resources.wall_time_s:
             self.stop("wall time")
         elif any(size_on_disk(folder / stream) > STREAM_LIMIT_BYTES for stream in STREAMS):
             self.stop("too much output", 0.0)
+        elif resources.memory_bytes is not None and self._exceeds(process, resources.memory_bytes):
+            self.stop("too much memory", 0.0)
+
+    def _exceeds(self, process: Process, memory_bytes: int) -> bool:
+        used = self._tools.platform.used_bytes(process.pid, self._tag, memory_bytes)
+        with self._lock:  # if it has ended meanwhile, the number of the process may have been somebody else's
+            if self._process is not process or used <= memory_bytes:
+                return False
+            self._memory_bytes = used
+        return True
 
     def progress(self) -> str:
         """Return the last line that the program printed, for people."""
@@ -251,14 +266,16 @@ class Attempt:
         return self._reason is not None
 
     def _why(self) -> str:
-        name = self.lease.description.executable
+        name, asked = self.lease.description.executable, self.lease.description.resources
         return {
             "unwanted": f"{name} was stopped: nobody wants it any more.",
             "held": f"{name} was stopped: it is held.",
             "stopped": f"{name} was stopped by a person.",
             "leaving": f"{name} was interrupted: the worker had to stop.",
-            "wall time": f"{name} was stopped: its wall time of {self.lease.description.resources.wall_time_s} s was over.",
+            "wall time": f"{name} was stopped: its wall time of {asked.wall_time_s} s was over.",
             "too much output": f"{name} was stopped: it printed more than {STREAM_LIMIT_BYTES >> 20} MiB.",
+            "too much memory": f"{name} was stopped: it used {gigabytes(self._memory_bytes)} of memory, "
+            f"{gigabytes(asked.memory_bytes or 0)} were asked for.",
             "": "",
             None: "",
         }[self._reason]

@@ -299,7 +299,8 @@ class Jobs:
         """See `JobBook.clear`."""
         job = self.find(project, key)
         if job is not None and job.state in ("failed", "done"):
-            self.put(unit, replace(job, state="queued", why="", stopped_by="", program_failures=0, lost_workers=0))
+            fresh = replace(job, program_failures=0, lost_workers=0, overtimes=0)
+            self.put(unit, replace(fresh, state="queued", why="", stopped_by=""))
 
     def numbers(self, project: str) -> list[int]:
         """See `JobBook.numbers`."""

@@ -70,7 +70,8 @@ class Checkpoints:
         if not request.files or set(request.files) == set(job.checkpoint):
             return replace(job, provisional=provisional)
         # What fails from here on fails for the first time: neither program nor workers were lost on the way to it.
-        return replace(job, provisional=provisional, checkpoint=request.files, program_failures=0, lost_workers=0)
+        fresh = replace(job, program_failures=0, lost_workers=0, overtimes=0)
+        return replace(fresh, provisional=provisional, checkpoint=request.files)
 
     def _fault(self, job: JobRecord, request: m.CheckpointRequest) -> str:
         if len(request.files) > MOST_FILES:

@@ -313,7 +313,10 @@ class Dispatch:
         return given
 
     def _leased_job(self, job: JobRecord) -> LeasedJob:
-        return LeasedJob(job.id, job.attempt, self._name_of(job.project), job.path, job.description, job.cores, job.checkpoint)
+        return LeasedJob(
+            job.id, job.attempt, self._name_of(job.project), job.path, job.description, job.cores, job.checkpoint,
+            job.program_failures,
+        )  # fmt: skip
 
     def _again(self, worker: Worker, answer: _Answer) -> m.ExchangeReply:
         """The same answer once more; what was given then and is over since is left out."""

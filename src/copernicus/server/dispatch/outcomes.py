@@ -17,6 +17,8 @@ from copernicus.server.storage.abc import AttemptRow, JobRecord
 
 MOST_PROGRAM_FAILURES = 4
 """So many attempts in a row that failed without a newer checkpoint end a job."""
+MOST_OVERTIMES = 4
+"""So many attempts in a row that were stopped at their wall time and had got no further end a job."""
 LOST_WORKERS_ALONE, LOST_WORKERS_POISON = 2, 3
 """After so many lost workers a job gets a worker to itself; after so many it fails."""
 SUSPICIOUS = frozenset({"worker lost", "worker failed"})
@@ -74,11 +76,14 @@ def reported(job: JobRecord, report: Report, now: float) -> Ended:
             last = report.checkpoint or (job.checkpoint if job.description.until else ())
             return Ended(replace(_ended(job, row, "done"), checkpoint=last))
         case "interrupted":
-            return Ended(_again(job, row, report.checkpoint))
+            overtimes = 0 if _has_progress(job, report) else job.overtimes
+            return Ended(_again(replace(job, overtimes=overtimes), row, report.checkpoint))
         case _ if report.is_workers_fault:
             return _suspected(_again(job, replace(row, outcome="worker failed"), report.checkpoint))
         case _ if job.is_superseded or job.stopped_by:
             return Ended(_again(job, row, report.checkpoint))
+        case "retry" if report.is_overtime:
+            return _overtime(job, replace(row, outcome="wall time"), report)
         case "retry":
             return _failed_once(job, row, report)
         case _:
@@ -176,8 +181,7 @@ def evidence(message: str, row: AttemptRow) -> str:
 
 
 def _failed_once(job: JobRecord, row: AttemptRow, report: Report) -> Ended:
-    has_progress = bool(report.checkpoint) and _contents(report.checkpoint) != _contents(job.checkpoint)
-    failures = 1 if has_progress else job.program_failures + 1
+    failures = 1 if _has_progress(job, report) else job.program_failures + 1
     if failures >= MOST_PROGRAM_FAILURES:
         message = f"Given up after {failures} attempts without progress. {report.error}"
         return _failed(replace(job, program_failures=failures), row, message, report.checkpoint)
@@ -185,6 +189,21 @@ def _failed_once(job: JobRecord, row: AttemptRow, report: Report) -> Ended:
     if report.cores_max is not None:
         again = replace(again, cores_max=max(job.description.resources.cores_min, report.cores_max))
     return Ended(again)
+
+
+def _overtime(job: JobRecord, row: AttemptRow, report: Report) -> Ended:
+    """Its wall time is no failure of the program, so it has a count of its own: one that never gets anywhere must end."""
+    count = job.overtimes + 1
+    job = replace(job, overtimes=count)
+    if count < MOST_OVERTIMES:
+        return Ended(_again(job, row, report.checkpoint))
+    limit_s = job.description.resources.wall_time_s or 0.0
+    message = f"{count} attempts in a row were stopped at the wall time of {limit_s:g} s and had got no further."
+    return _failed(job, row, f"{message} Give it more time, or let it write checkpoints.", report.checkpoint)
+
+
+def _has_progress(job: JobRecord, report: Report) -> bool:
+    return bool(report.checkpoint) and _contents(report.checkpoint) != _contents(job.checkpoint)
 
 
 def _failed(job: JobRecord, row: AttemptRow, message: str, checkpoint: tuple[StagedFile, ...]) -> Ended:

@@ -91,7 +91,7 @@ class Steering:
                 raise _unwanted(job)
         else:
             stop = "" if job.stop == "stopped" else job.stop
-            jobs.put(unit, replace(job, stop=stop, stopped_by="", program_failures=0, lost_workers=0))
+            jobs.put(unit, replace(job, stop=stop, stopped_by="", program_failures=0, lost_workers=0, overtimes=0))
         again = jobs.record(job.id) or job
         where = ", from its last checkpoint" if again.state != "leased" and again.checkpoint else ""
         return f"Job {job.id} has a fresh budget of attempts and is {again.state}{where}."

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from copernicus.errors import UsageError
+from copernicus.model.counts import gigabytes
 from copernicus.model.jobs import WorkerOffer
 from copernicus.model.versions import is_in_range
 
@@ -133,7 +134,7 @@ def _lacks_means(shape: Shape, offer: WorkerOffer) -> Iterator[str]:
     if shape.cores_min > most:
         yield f"it gives {_count(most, 'core')} to a job, needed: {shape.cores_min}"
     if offer.memory_bytes is not None and shape.memory_bytes > offer.memory_bytes:
-        yield f"it has {_gigabytes(offer.memory_bytes)} of memory, needed: {_gigabytes(shape.memory_bytes)}"
+        yield f"it has {gigabytes(offer.memory_bytes)} of memory, needed: {gigabytes(shape.memory_bytes)}"
     if shape.gpus > offer.gpus:
         yield f"it has {_count(offer.gpus, 'GPU')}, needed: {shape.gpus}"
 
@@ -159,7 +160,7 @@ def lacks_now(shape: Shape, worker: WorkerView) -> Iterator[str]:
     if shape.cores_min > room.cores:
         yield f"{max(0, room.cores)} of {offer.cores} cores free, {shape.cores_min} needed"
     if room.memory_bytes is not None and shape.memory_bytes > room.memory_bytes:
-        yield f"{_gigabytes(max(0, room.memory_bytes))} of memory free, {_gigabytes(shape.memory_bytes)} needed"
+        yield f"{gigabytes(max(0, room.memory_bytes))} of memory free, {gigabytes(shape.memory_bytes)} needed"
     if shape.gpus > room.gpus:
         yield f"{max(0, room.gpus)} of {_count(offer.gpus, 'GPU')} free, {shape.gpus} needed"
 
@@ -179,7 +180,3 @@ def _lacks_executable(shape: Shape, offer: WorkerOffer) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.3g} GB"

@@ -71,8 +71,8 @@ class JobRecord(msgspec.Struct, frozen=True):
     worker still has it. `extends` is the job whose checkpoint it began with (0: none); `waits_for` such a job that a worker
     still has. `stop` says why the attempt under way is to end, `stopped_by` who wanted that, where it was a person.
     `checkpointed_at` is when a checkpoint last came from a running attempt. `reproduces` is the job
-    that this one runs again, to compare (0: none); what it brought is `outputs`. A restart gives every lease its whole time
-    again.
+    that this one runs again, to compare (0: none); what it brought is `outputs`. `overtimes` counts the attempts in a row
+    that had got nowhere when their wall time was over. A restart gives every lease its whole time again.
     """
 
     id: int
@@ -102,6 +102,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     checkpointed_at: float | None = None
     reproduces: int = 0
     outputs: dict[str, Any] | None = None
+    overtimes: int = 0
 
     @property
     def why_blocked(self) -> str:

@@ -34,6 +34,10 @@ class Platform(Protocol):
         """End all that is left of a program; return whether nothing of it is left for certain."""
         ...
 
+    def used_bytes(self, pid: int, tag: str, enough: int) -> int:
+        """Return how much memory of this host a program uses with all that it started; exact only above `enough`."""
+        ...
+
     def close(self) -> None:
         """End everything that still runs."""
         ...

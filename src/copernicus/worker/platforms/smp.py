@@ -9,6 +9,7 @@ from pathlib import Path
 
 from copernicus.errors import UsageError
 from copernicus.worker.guard import Guard
+from copernicus.worker.memory import used_bytes
 from copernicus.worker.partition import pick
 from copernicus.worker.processes import Launch, Process, Processes
 from copernicus.worker.warmth import WarmServers
@@ -59,6 +60,10 @@ class Smp:
     def end(self, pid: int, tag: str) -> bool:
         """End all that is left of a program (see `Platform`)."""
         return self._processes.end(pid, tag)
+
+    def used_bytes(self, pid: int, tag: str, enough: int) -> int:
+        """Return how much memory a program uses (see `Platform`)."""
+        return used_bytes(self._processes.members(pid, tag), enough)
 
     def close(self) -> None:
         """End warm servers and strays (see `Platform`)."""
