@@ -141,9 +141,10 @@ class Processes:
         """End what is left of the program that led group `pid`; return whether nothing of it is left for certain."""
         deadline = time.monotonic() + END_LIMIT_S
         pause_s = 0.0005
+        known: set[int] = set()
         while True:
             is_group_alive = signal_group(pid, signal.SIGKILL)
-            strays, unowned = self._strays(pid, tag)
+            strays, unowned = self._strays(pid, tag, known)
             if not is_group_alive and not strays:
                 return self._children is not None and not unowned
             if time.monotonic() > deadline:
@@ -172,12 +173,16 @@ class Processes:
                     os.kill(orphan, signal.SIGKILL)
             time.sleep(0.001)
 
-    def _strays(self, pid: int, tag: str) -> tuple[list[int], bool]:
-        """Kill orphans of this program; return them, and whether there are others that belong to nobody known."""
+    def _strays(self, pid: int, tag: str, known: set[int]) -> tuple[list[int], bool]:
+        """Kill orphans of this program; return them, and whether there are others that belong to nobody known.
+
+        They are added to `known`: while one dies its environment is gone before it is.
+        """
         strays, has_unowned = [], False
         for orphan in self._orphans():
             owner = _tag_of(orphan)
-            if _session_of(orphan) == pid or owner == tag:
+            if orphan in known or _session_of(orphan) == pid or owner == tag:
+                known.add(orphan)
                 strays.append(orphan)
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(orphan, signal.SIGKILL)
