@@ -11,6 +11,7 @@ CopernicusError                 everything that is meant to be shown to a person
 ├── NotAllowed                  known, and not permitted                                            (403 not_allowed)
 ├── Stale                       a message about an attempt that is no longer the current one        (409 stale)
 ├── Unavailable                 the server cannot do it now; the same request may be sent again     (503 unavailable)
+│   ├── TooMany                 more, or more often, than one caller may                             (429 too_many)
 │   ├── NoSpace                 the server's disk is full                                           (507 no_space)
 │   └── Unreachable             no connection, or it broke before the answer                        (no answer)
 ├── CertificateRefused          the other side is not who it should be                              (no answer)
@@ -104,6 +105,12 @@ class Unavailable(CopernicusError):
     """The server cannot do it now; the same request may be sent again."""
 
     code, status = "unavailable", 503
+
+
+class TooMany(Unavailable):
+    """More at a time, or more often, than one caller may."""
+
+    code, status = "too_many", 429
 
 
 class NoSpace(Unavailable):

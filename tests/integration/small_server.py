@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from copernicus.blobs.folder import BlobFolder, WrongOffset
 from copernicus.errors import CopernicusError, NotAuthenticated
+from copernicus.model.secret import Secret
 from copernicus.net import tls
 from copernicus.net.bundle import FORMAT, Bundle
 from copernicus.net.caller import Caller
@@ -75,9 +76,9 @@ class SmallServer:
         return Caller("127.0.0.1", port or self.port, tls.client_context(self.keys.authority()))
 
     def _login(self, request: m.LoginRequest) -> m.LoginReply:
-        if request.password != PASSWORD:
+        if request.password.reveal() != PASSWORD:
             raise NotAuthenticated("User name or password is wrong.", "Try again.")
-        return m.LoginReply("token", request.user, time.time() + 60)
+        return m.LoginReply(Secret("token"), request.user, time.time() + 60)
 
     def __enter__(self) -> SmallServer:
         return self

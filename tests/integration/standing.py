@@ -13,6 +13,7 @@ from copernicus.config.places import ServerPlaces
 from copernicus.config.settings import ServerSettings, write
 from copernicus.errors import Unreachable
 from copernicus.model.jobs import ExecutableOffer, WorkerOffer
+from copernicus.model.secret import Secret
 from copernicus.net.bundle import Bundle, Role
 from copernicus.net.caller import Caller
 from copernicus.net.keys import KeyFolder
@@ -120,7 +121,7 @@ class Standing:
         if self.access.user(name) is None:
             self.users.add(name, PASSWORD)
         caller = self.nobody()
-        caller.token = caller.call(m.LoginRequest(name, PASSWORD)).token
+        caller.token = caller.call(m.LoginRequest(name, Secret(PASSWORD))).token.reveal()
         return caller
 
     def _kept(self, caller: Caller) -> Caller:

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from tests.integration.small_server import made_keys
 
-from copernicus.errors import NotAuthenticated, Refused, UnknownPath, UsageError
+from copernicus.errors import NotAuthenticated, Refused, TooMany, UnknownPath, UsageError
 from copernicus.net.bundle import Bundle, Role
 from copernicus.net.keys import KeyFolder
 from copernicus.server.access import passwords
@@ -112,7 +112,7 @@ def test_wrong_logins_look_alike_and_are_slowed_down(house: House) -> None:
             with pytest.raises(NotAuthenticated):
                 await house.door.log_in("root", "wrong", "10.0.0.3")
         for address in ("10.0.0.3", "10.0.0.4"):  # the account waits, wherever one comes from
-            with pytest.raises(NotAuthenticated, match="too many failed logins"):
+            with pytest.raises(TooMany, match="too many failed logins"):
                 await house.door.log_in("root", PASSWORD, address)
         await house.door.log_in("ann", PASSWORD, "10.0.0.5")
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from tests.integration.small_server import PASSWORD, SmallServer, made_bundle, made_keys
 
 from copernicus.errors import CertificateRefused, InternalError, NotAuthenticated, Unreachable
+from copernicus.model.secret import Secret
 from copernicus.net import tls
 from copernicus.net.caller import Caller
 from copernicus.net.first_contact import check_fingerprint, fetch_authority
@@ -44,9 +45,9 @@ def test_calls_share_one_connection_and_errors_come_as_they_were_raised(server: 
     with server.caller() as caller:
         assert caller.call(m.ServerInfoRequest()).hostname == "small"
         with pytest.raises(NotAuthenticated) as raised:
-            caller.call(m.LoginRequest("root", "wrong"))
+            caller.call(m.LoginRequest("root", Secret("wrong")))
         assert (raised.value.message, raised.value.hint) == ("User name or password is wrong.", "Try again.")
-        assert caller.call(m.LoginRequest("root", PASSWORD)).token == "token"
+        assert caller.call(m.LoginRequest("root", Secret(PASSWORD))).token == Secret("token")
     assert {number for number, _ in server.requests} == {1}
 
 
@@ -63,7 +64,7 @@ def test_no_byte_of_a_password_goes_to_a_server_with_another_ca(server: SmallSer
     other = made_keys(tmp_path / "other")
     caller = Caller("127.0.0.1", server.port, tls.client_context(other.authority()))
     with pytest.raises(CertificateRefused, match="certificate verify failed"):
-        caller.call(m.LoginRequest("root", PASSWORD))
+        caller.call(m.LoginRequest("root", Secret(PASSWORD)))
     assert server.requests == []
 
 

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from tests.integration.small_server import DAY, NOW, SmallServer, made_bundle, made_keys
 
 from copernicus.errors import CertificateRefused, CopernicusError, SettingsError
+from copernicus.model.secret import Secret
 from copernicus.net import tls
 from copernicus.net.bundle import read_bundle, write_bundle
 from copernicus.net.caller import Caller
@@ -116,7 +117,7 @@ def test_nothing_else_passes_as_the_server(keys: KeyFolder, tmp_path: Path, pair
         (tmp_path / "k.pem").write_text(key)
         server.context.load_cert_chain(tmp_path / "c.pem", tmp_path / "k.pem")
         with pytest.raises(CertificateRefused, match="certificate verify failed"):
-            server.caller().call(m.LoginRequest("root", "a long enough password"))
+            server.caller().call(m.LoginRequest("root", Secret("a long enough password")))
         assert server.requests == []
 
 

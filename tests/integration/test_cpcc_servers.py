@@ -18,6 +18,7 @@ from tests.integration.answering import AnsweringServer, Said
 from copernicus.client.cli import run
 from copernicus.client.cli.context import Context
 from copernicus.errors import CopernicusError, NotAuthenticated
+from copernicus.model.secret import Secret
 from copernicus.net.keys import KeyFolder
 from copernicus.net.tls import fingerprint, server_client_port_context
 from copernicus.wire import messages as m
@@ -81,11 +82,11 @@ class TlsServer:
             return error.status, encode(m.ErrorReply(error.code, error.message, error.hint))
 
     def _login(self, request: m.LoginRequest) -> m.LoginReply:
-        if request.password != PASSWORD:
+        if request.password.reveal() != PASSWORD:
             raise NotAuthenticated("Wrong user or password.")
         token = f"token {len(self.heard)}"
         self.tokens.add(token)
-        return m.LoginReply(token, request.user, 4e9)
+        return m.LoginReply(Secret(token), request.user, 4e9)
 
     def stop(self) -> None:
         self.server.shutdown()
@@ -232,7 +233,7 @@ def test_a_memory_that_others_can_read_is_not_used(server: TlsServer, cpcc: Any,
 
 def test_an_expired_session_is_no_session(server: TlsServer, cpcc: Any) -> None:
     add(cpcc, server)
-    server.inner.answers[m.LoginRequest] = lambda request: m.LoginReply("t", request.user, 1.0)
+    server.inner.answers[m.LoginRequest] = lambda request: m.LoginReply(Secret("t"), request.user, 1.0)
     cpcc("login", "-stdin", "root", stdin=io.StringIO(PASSWORD))
     assert "has expired" in cpcc("p").err
     assert not any(b"projects" in body for body in server.heard)

@@ -33,6 +33,7 @@ from copernicus.wire import messages as m
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from copernicus.client.users import Users
     from copernicus.net.caller import Caller
     from copernicus.net.transfer import Progress
 
@@ -83,6 +84,13 @@ class Client:
     def read_settings(self) -> m.ReadSettingsReply:
         """Have the server read its settings file again; raise `NotAllowed` or `SettingsError`."""
         return self.caller.call(m.ReadSettingsRequest())
+
+    @property
+    def users(self) -> Users:
+        """Users, and who has access to which project."""
+        from copernicus.client.users import Users
+
+        return Users(self.caller)
 
     def projects(self) -> list[m.ProjectRow]:
         """Return the projects that the caller may see, by name."""

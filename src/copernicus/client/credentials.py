@@ -28,6 +28,11 @@ class Session(msgspec.Struct, frozen=True):
         """The name of this session in the client's own files."""
         return session_identity(self.server)
 
+    @property
+    def user(self) -> str:
+        """Whose session it is."""
+        return self.server.user
+
     def caller(self) -> Caller:
         """Return a caller to the server's client port; nothing is sent yet."""
         return session_caller(self.server)
@@ -42,6 +47,11 @@ class BundleInHand(msgspec.Struct, frozen=True):
     def identity(self) -> str:
         """The name of this bundle on this host in the client's own files."""
         return f"bundle {self.bundle.server} {self.bundle.serial} on {host_name()}"
+
+    @property
+    def user(self) -> str:
+        """The user whom it acts for."""
+        return self.bundle.user
 
     def caller(self) -> Caller:
         """Return a caller to the server's secure port; nothing is sent yet."""

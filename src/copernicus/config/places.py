@@ -83,6 +83,11 @@ class ServerPlaces(NamedTuple):
         return self.folder / "access.sqlite"
 
     @property
+    def audit(self) -> Path:
+        """The audit log."""
+        return self.folder / "audit.log"
+
+    @property
     def logs(self) -> Path:
         """The folder of text logs, unless the setting log_dir names another one."""
         return self.folder / "log"

@@ -25,12 +25,15 @@ from copernicus.config.settings import ServerSettings
 from copernicus.errors import CopernicusError, Unavailable
 from copernicus.net.keys import KeyFolder
 from copernicus.net.tls import fingerprint, server_client_port_context, server_secure_port_context
+from copernicus.server.access.audit import Audit
 from copernicus.server.access.door import Door
+from copernicus.server.access.users import Users
 from copernicus.server.dispatch.dispatch import Dispatch
 from copernicus.server.dispatch.quarantine import Quarantine
 from copernicus.server.dispatch.steering import Steering
 from copernicus.server.http.calls import About, Rooms
 from copernicus.server.http.files import Files
+from copernicus.server.http.lines import Lines
 from copernicus.server.http.server import HttpServer
 from copernicus.server.projects.archives.service import Archives
 from copernicus.server.projects.keeping import Keeping
@@ -96,6 +99,7 @@ class Server:
             self._claim()
         self._build()
         closing.callback(self._access.close)
+        closing.callback(self._audit.close)
         closing.push_async_callback(self._close_store)
         closing.callback(self._files.close)
         self._dispatch.load()
@@ -123,6 +127,7 @@ class Server:
         """Make every room and tell each what it needs of the others."""
         settings = self._settings
         self._access = SqliteAccessStore(self._places.access)
+        self._audit = Audit(self._places.audit, time.time)
         self._store = SqliteBook(self._run_dir / BOOK_NAME, self._claim)
         self._blobs = blobs = BlobFolder(self._run_dir / BLOBS_NAME, reserve_bytes=settings.disk_reserve_bytes)
         self._dispatch = Dispatch(
@@ -155,7 +160,10 @@ class Server:
         rooms = Rooms(
             store=self._store,
             access=self._access,
+            users=Users(self._access, time.time),
             door=Door(self._access),
+            audit=self._audit,
+            lines=Lines(),
             projects=self._projects,
             archives=self._archives,
             keeping=keeping,

@@ -7,12 +7,26 @@ from typing import Any, TypeVar
 import msgspec
 
 from copernicus.errors import TooLarge, UsageError
+from copernicus.model.secret import Secret
 from copernicus.model.values import half_character
 
 MAX_DEPTH = 100
 T = TypeVar("T")
 
-_encoder = msgspec.json.Encoder()
+
+def _reveal(value: Any) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError(f"{type(value).__name__} is no part of a message")
+
+
+def _conceal(kind: type, value: Any) -> Any:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise ValueError("Expected `str`")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_reveal)
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
@@ -30,7 +44,7 @@ def decode(body: bytes, kind: type[T]) -> T:
     check_depth(body)
     decoder = _decoders.get(kind)
     if decoder is None:
-        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind, dec_hook=_conceal)
     try:
         return decoder.decode(body)  # type: ignore[no-any-return]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

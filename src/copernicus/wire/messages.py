@@ -124,6 +124,20 @@ from copernicus.wire.undo_messages import (
     UndoReply as UndoReply,
     UndoRequest as UndoRequest,
 )
+from copernicus.wire.user_messages import (
+    AddUserRequest as AddUserRequest,
+    ChangeUserRequest as ChangeUserRequest,
+    DeleteUserRequest as DeleteUserRequest,
+    GrantAccessRequest as GrantAccessRequest,
+    MembersReply as MembersReply,
+    MembersRequest as MembersRequest,
+    RevokeAccessRequest as RevokeAccessRequest,
+    SetPasswordRequest as SetPasswordRequest,
+    UserChange as UserChange,
+    UserRow as UserRow,
+    UsersReply as UsersReply,
+    UsersRequest as UsersRequest,
+)
 from copernicus.wire.worker_messages import (
     AnnounceReply as AnnounceReply,
     AnnounceRequest as AnnounceRequest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copernicus.model.secret import Secret
 from copernicus.wire.message import Message
 
 
@@ -38,13 +39,13 @@ class LoginRequest(Message, frozen=True):
     """Open a session (client port only)."""
 
     user: str
-    password: str
+    password: Secret
 
 
 class LoginReply(Message, frozen=True):
     """The token goes into the `Authorization: Bearer` header of later requests; `expires_at` is Unix time."""
 
-    token: str
+    token: Secret
     user: str
     expires_at: float
 

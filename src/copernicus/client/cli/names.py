@@ -36,6 +36,19 @@ GROUPS: dict[str, tuple[Row, ...]] = {
         ("readconf", "Have the server read its settings again."),
         ("stop-server", "Stop the server."),
     ),
+    "Users": _rows(
+        "users",
+        ("users", "List the users, or who has access to a project."),
+        ("add-user", "Add a user."),
+        ("delete-user", "Delete a user."),
+        ("promote-user", "Make somebody a super user."),
+        ("demote-user", "Make a super user an ordinary one."),
+        ("disable-user", "Keep a user out."),
+        ("enable-user", "Let a user in again."),
+        ("passwd", "Change a password."),
+        ("grant-access", "Give a user access to a project."),
+        ("revoke-access", "Take a user's access to a project back."),
+    ),
     "Projects": (
         *_rows(
             "projects",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 import click
@@ -10,6 +9,7 @@ import msgspec
 
 from copernicus.client import memory
 from copernicus.client.cli.context import Context, command, is_terminal, pass_context
+from copernicus.client.cli.passwords import asked_password
 from copernicus.client.memory import KnownServer, Memory
 from copernicus.client.output import text
 from copernicus.errors import (
@@ -21,6 +21,7 @@ from copernicus.errors import (
     UnknownPath,
     UsageError,
 )  # fmt: skip
+from copernicus.model.secret import Secret
 from copernicus.program import Word
 from copernicus.wire import messages as m
 
@@ -157,28 +158,15 @@ def login_command(context: Context, user: str, is_stdin: bool) -> None:
     from copernicus.client.credentials import session_caller
 
     server = _in_use()
-    password = _password(user, server, is_stdin=is_stdin)
+    hint = "Give it on stdin: cpcc login -stdin USER"
+    password = asked_password(f"Password of {user} on {server.name}", hint, is_stdin=is_stdin)
     with session_caller(msgspec.structs.replace(server, token="")) as caller:
-        reply = caller.call(m.LoginRequest(user, password))
+        reply = caller.call(m.LoginRequest(user, Secret(password)))
     with memory.locked():
-        fresh = msgspec.structs.replace(server, user=reply.user, token=reply.token, expires_at=reply.expires_at)
+        fresh = msgspec.structs.replace(server, user=reply.user, token=reply.token.reveal(), expires_at=reply.expires_at)
         memory.save(memory.load().with_server(fresh))
     plain = {"server": server.name, "user": reply.user, "expires_at": reply.expires_at}
     context.show(plain, lambda: [f"Logged in to {server.name} as {reply.user}, until {text.moment(reply.expires_at)}."])
-
-
-def _password(user: str, server: KnownServer, *, is_stdin: bool) -> str:
-    if is_stdin:
-        password = sys.stdin.readline().rstrip("\r\n") if sys.stdin is not None else ""
-    elif is_terminal():
-        from getpass import getpass
-
-        password = getpass(f"Password of {user} on {server.name}: ")
-    else:
-        raise NotAuthenticated("There is no terminal to ask for the password.", "Give it on stdin: cpcc login -stdin USER")
-    if not password:
-        raise NotAuthenticated("No password was given.", "Nothing was sent.")
-    return password
 
 
 @command("logout")

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from copernicus.errors import NotAuthenticated
+from copernicus.errors import NotAuthenticated, TooMany
 from copernicus.server.access.identity import ANONYMOUS, Identity
 from copernicus.server.access.passwords import PasswordCheck
 from copernicus.server.access.throttle import Throttle
-from copernicus.server.storage.abc import AccessStore, BundleRow, SessionRow
+from copernicus.server.storage.abc import AccessStore, BundleRow, SessionRow, UserRow
 
 SESSION_S = 30 * 86400.0
 IDLE_S = 7 * 86400.0
@@ -28,31 +28,35 @@ class Door:
     def __init__(self, store: AccessStore, now: Callable[[], float] = time.time) -> None:
         self._store = store
         self._now = now
-        self._passwords = PasswordCheck()
+        self.passwords = PasswordCheck()
         # an account waits half a minute at most, so that nobody can lock its owner out; an address waits longer
         self._accounts = Throttle(time.monotonic, longest_s=30.0)
         self._addresses = Throttle(time.monotonic, longest_s=600.0)
 
     async def log_in(self, user: str, password: str, address: str) -> tuple[str, SessionRow]:
-        """Return a new session with its token; raise `NotAuthenticated`. `address` is the caller's, for the throttle."""
-        wait_s = max(self._accounts.wait_s(user), self._addresses.wait_s(address))
-        if wait_s > 0:
-            raise NotAuthenticated("There were too many failed logins.", f"Try again in {wait_s:.0f} s.")
-        # counted before it is known, so that many at once get no more tries than one after the other
-        self._accounts.failed(user)
-        self._addresses.failed(address)
-        row = self._store.user(user)
-        is_right = await self._passwords.is_right(password, row.password_hash if row is not None else None)
-        if row is None or not is_right or row.is_disabled:
-            raise NotAuthenticated("User name or password is wrong.")
-        self._accounts.succeeded(user)
-        self._addresses.succeeded(address)
+        """Return a new session with its token; raise as `check_password`. `address` is the caller's, for the throttle."""
+        await self.check_password(user, password, address)
         now = self._now()
         token = secrets.token_urlsafe(32)
         session = SessionRow(hash_token(token), user, now, now, now + SESSION_S)
         await asyncio.to_thread(self._store.put_session, session)
         await asyncio.to_thread(self._store.remove_expired_sessions, now, now - IDLE_S)
         return token, session
+
+    async def check_password(self, user: str, password: str, address: str) -> None:
+        """Raise `NotAuthenticated`, in the same time and words whatever is wrong; `TooMany` after too many failures."""
+        wait_s = max(self._accounts.wait_s(user), self._addresses.wait_s(address))
+        if wait_s > 0:
+            raise TooMany("There were too many failed logins.", f"Try again in {wait_s:.0f} s.")
+        # counted before it is known, so that many at once get no more tries than one after the other
+        self._accounts.failed(user)
+        self._addresses.failed(address)
+        row = self._store.user(user)
+        is_right = await self.passwords.is_right(password, row.password_hash if row is not None else None)
+        if row is None or not is_right or row.is_disabled:
+            raise NotAuthenticated("User name or password is wrong.")
+        self._accounts.succeeded(user)
+        self._addresses.succeeded(address)
 
     async def log_out(self, identity: Identity) -> None:
         """End the session behind `identity`; with a bundle there is none."""
@@ -69,25 +73,27 @@ class Door:
         return await self._session(token) if token else ANONYMOUS
 
     def _bundle(self, serial: str) -> Identity:
+        """A bundle never reaches further than the user for whom it was made, as that user stands now."""
         bundle = self._store.bundle(serial)
-        refusal = self._why_not(bundle)
-        if bundle is None or refusal:
+        user = self._store.user(bundle.user) if bundle is not None else None
+        refusal = self._why_not(bundle, user)
+        if bundle is None or user is None or refusal:
             raise NotAuthenticated(f"The server refused this bundle ({refusal}).", "Make a new one: cpc-server bundle")
         limit = frozenset(bundle.projects) if bundle.projects else None
-        if bundle.role == "client":
-            user = self._user_identity(bundle.user)
-            projects = _both(user.projects, limit)
-            is_super = user.is_super and limit is None
-        else:
-            projects, is_super = limit, bundle.role == "admin" and limit is None
-        return Identity("bundle", bundle.role, bundle.user, is_super, projects, limit, serial)
+        projects = _both(None if user.is_super else self._store.grants(user.name), limit)
+        is_super = user.is_super and limit is None and bundle.role != "worker"
+        return Identity("bundle", bundle.role, user.name, is_super, projects, limit, serial)
 
-    def _why_not(self, bundle: BundleRow | None) -> str:
+    def _why_not(self, bundle: BundleRow | None, user: UserRow | None) -> str:
         if bundle is None:
             return "unknown here"
         if bundle.revoked_at is not None:
             return "revoked"
-        return "expired" if bundle.expires_at <= self._now() else ""
+        if bundle.expires_at <= self._now():
+            return "expired"
+        if user is None or user.is_disabled:
+            return f"the user {bundle.user} is not known here any more"
+        return f"{user.name} is no super user any more" if bundle.role == "admin" and not user.is_super else ""
 
     async def _session(self, token: str) -> Identity:
         token_hash = hash_token(token)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -14,6 +16,7 @@ SHORTEST = 12
 LONGEST = 1024
 MOST_AT_A_TIME = 2
 
+T = TypeVar("T")
 _hasher = PasswordHasher()
 
 
@@ -49,6 +52,11 @@ class PasswordCheck:
                 self._dummy = await asyncio.to_thread(hash_password, secrets.token_hex(16))
             matches = await asyncio.to_thread(_verify, password_hash or self._dummy, password)
         return matches and password_hash is not None
+
+    async def in_turn(self, action: Callable[..., T], *arguments: Any) -> T:
+        """Do blocking work that hashes a password, in a thread, when it is its turn."""
+        async with self._turns:
+            return await asyncio.to_thread(action, *arguments)
 
 
 def _verify(password_hash: str, password: str) -> bool:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from copernicus.errors import CopernicusError
+from copernicus.server.access.audit import Audit
 from copernicus.server.access.door import Door
 from copernicus.server.access.identity import Identity
+from copernicus.server.access.users import Users
 from copernicus.server.dispatch.dispatch import Dispatch
 from copernicus.server.dispatch.quarantine import Quarantine
 from copernicus.server.dispatch.steering import Steering
 from copernicus.server.http.files import Files
+from copernicus.server.http.lines import Line, Lines
 from copernicus.server.projects.archives.service import Archives
 from copernicus.server.projects.keeping import Keeping
 from copernicus.server.projects.reproducing import Reproductions
@@ -23,12 +27,13 @@ from copernicus.wire import messages as m
 
 @dataclass(frozen=True)
 class Call:
-    """One request's circumstances. `is_open` says whether the caller's connection still stands; `address` is the caller's."""
+    """One request's circumstances. `is_open` says whether the caller's connection (`line`) still stands."""
 
     identity: Identity
     address: str
     is_secure_port: bool
     is_open: Callable[[], bool]
+    line: Line | None = None
 
     @property
     def who(self) -> str:
@@ -61,7 +66,10 @@ class Rooms:
 
     store: BookStore
     access: AccessStore
+    users: Users
     door: Door
+    audit: Audit
+    lines: Lines
     projects: Projects
     archives: Archives
     keeping: Keeping
@@ -74,3 +82,7 @@ class Rooms:
     refusal: Callable[[], CopernicusError | None]
     stop: Callable[[], None]
     read_settings: Callable[[], m.ReadSettingsReply]
+
+    async def record(self, call: Call, what: str, about: str = "") -> None:
+        """Note in the audit log what was done."""
+        await asyncio.to_thread(self.audit.write, call.who, call.address, what, about)

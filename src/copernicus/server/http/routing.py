@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from copernicus.errors import CopernicusError, InternalError, NoSpace
 from copernicus.server.access.identity import authorise
-from copernicus.server.http import archives, blobs, holdings, jobs, projects, sessions, streams, workers
+from copernicus.server.http import archives, blobs, holdings, jobs, projects, sessions, streams, users, workers
 from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.server.storage.abc import Unit
 from copernicus.wire.codec import decode
@@ -18,7 +18,8 @@ from copernicus.wire.messages import Message
 # may not be durable yet.
 _WAIT_THEMSELVES = frozenset(
     {
-        "authority", "login", "logout", "server-info", "server/stop", "worker/announce", "worker/exchange", "worker/heartbeat",
+        "authority", "login", "logout", "server-info", "users", "user/add", "user/delete", "user/change", "user/password",
+        "server/stop", "worker/announce", "worker/exchange", "worker/heartbeat",
         "worker/stream", "worker/checkpoint", "worker/farewell", "project/follow", "project/fetch-partial",
     }
 )  # fmt: skip
@@ -60,7 +61,7 @@ class Route:
 def all_handlers(rooms: Rooms) -> dict[str, Handler]:
     """The handlers of all nouns, by endpoint."""
     found: dict[str, Handler] = {}
-    for noun in (sessions, projects, archives, holdings, jobs, workers, streams, blobs):
+    for noun in (sessions, users, projects, archives, holdings, jobs, workers, streams, blobs):
         found |= noun.handlers(rooms)
     return found
 

@@ -17,6 +17,7 @@ from copernicus.server.access.identity import Identity, authorise
 from copernicus.server.http import archives, blobs
 from copernicus.server.http.calls import Call, Rooms
 from copernicus.server.http.failures import failure, fault
+from copernicus.server.http.lines import Port
 from copernicus.server.http.routing import all_handlers, build_routes
 from copernicus.wire.codec import encode
 from copernicus.wire.endpoints import ARCHIVES, BLOBS, PROTOCOL, Policy
@@ -46,8 +47,13 @@ class HttpServer:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             return await self._handle(request, is_secure_port=is_secure_port)
 
-        server = web.Server(
-            handle, access_log=None, keepalive_timeout=KEEP_ALIVE_S, read_bufsize=READ_BUFFER_BYTES, auto_decompress=False
+        server = Port(
+            self._rooms.lines,
+            handle,
+            access_log=None,
+            keepalive_timeout=KEEP_ALIVE_S,
+            read_bufsize=READ_BUFFER_BYTES,
+            auto_decompress=False,
         )
         runner = web.ServerRunner(server)
         await runner.setup()
@@ -85,6 +91,7 @@ class HttpServer:
             raise Unavailable("The server has too many connections.", "Try again later.")
         _check_protocol(request)
         identity = await self._identify(request, is_secure_port=is_secure_port)
+        self._rooms.lines.heard(request.protocol, identity)
         if path.startswith(ARCHIVES) and request.method == "GET":
             project = unquote(path.removeprefix(ARCHIVES))
             authorise(Policy.MEMBER, identity, project)
@@ -98,7 +105,7 @@ class HttpServer:
         if not is_open_to_all:
             authorise(Policy.ANY_BUNDLE_OR_USER, identity)  # before the body is read
         body = await self._read(request, MOST_ANONYMOUS_BYTES if is_open_to_all else self.limit_bytes)
-        call = Call(identity, request.remote or "", is_secure_port, _is_open(request))
+        call = Call(identity, request.remote or "", is_secure_port, _is_open(request), request.protocol)
         reply = await route.answer(call, body)
         return web.Response(body=encode(reply), content_type="application/json")
 

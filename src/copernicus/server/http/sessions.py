@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from copernicus.errors import NotAllowed
+from copernicus.errors import NotAllowed, NotAuthenticated
+from copernicus.model.secret import Secret
 from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.wire import messages as m
 from copernicus.wire.endpoints import PROTOCOL
@@ -22,8 +23,13 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     async def login(call: Call, request: m.LoginRequest) -> m.LoginReply:
         if call.is_secure_port:
             raise NotAllowed("Logins go to the client port.", f"It is {about.client_port}.")
-        token, session = await rooms.door.log_in(request.user, request.password, call.address)
-        return m.LoginReply(token, session.user, session.expires_at)
+        try:
+            token, session = await rooms.door.log_in(request.user, request.password.reveal(), call.address)
+        except NotAuthenticated:
+            await rooms.record(call, "login refused", request.user)
+            raise
+        await rooms.record(call, "login", session.user)
+        return m.LoginReply(Secret(token), session.user, session.expires_at)
 
     async def logout(call: Call, request: m.LogoutRequest) -> m.Done:
         await rooms.door.log_out(call.identity)
