@@ -267,6 +267,17 @@ async def test_a_worker_that_leaves_gives_everything_back(rig: Rig) -> None:
     assert [(job.job, job.attempt) for job in again] == [(job.job, 2) for job in leased]
 
 
+@scenario
+async def test_nothing_is_given_to_a_worker_that_has_left_while_its_connection_looks_open(rig: Rig) -> None:
+    rig.announce("w")
+    poll = asyncio.ensure_future(rig.exchange("w", wait_s=60.0))
+    await asyncio.sleep(0)
+    await rig.dispatch.farewell(m.FarewellRequest("w", "SIGTERM"), bundle("w"))
+    (job,) = await rig.want("a")
+    assert (await poll).jobs == []
+    assert rig.state(job) == "queued", "nobody would ever miss that worker"
+
+
 # --- silence
 
 

@@ -167,6 +167,9 @@ class Dispatch:
             for job in self._leased_to(worker):
                 self.end(unit, job, outcomes.Ended(outcomes.interrupted(job, self._clock(), "worker left")), {})
         _log.info("worker %s on %s left: %s", worker.name, worker.hostname, request.why or "no reason given")
+        poll = self._polls.of(worker.name)
+        if poll is not None:  # its connection may look open for long: nothing is to be given to one who is gone
+            self._polls.end(poll)
         self.workers.drop(worker.name)
         self.jobs.queue.reservations.release_worker(worker.name)
         await self._store.submit(unit)
