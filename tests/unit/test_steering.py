@@ -37,6 +37,19 @@ async def give_back(rig: Rig, leased: LeasedJob, outcome: str = "interrupted") -
     await rig.exchange("w", report(leased, outcome, checkpoint=CHECKPOINT), cores=0)
 
 
+@scenario
+async def test_an_order_that_is_refused_breaks_nothing_off(rig: Rig) -> None:
+    (job,) = await rig.want("a")
+    (leased,) = await rig.lease("w")
+    await rig.exchange("w", report(leased), cores=0)
+    broken: list[Exception] = []
+    rig.dispatch.when_broken = broken.append
+    for order in (stop, rerun, command_failed):
+        with pytest.raises(Refused):
+            await order(rig, job)
+    assert broken == [], "the server throws its memory away, and refuses everybody for a moment"
+
+
 # --- stop
 
 
