@@ -1,0 +1,247 @@
+"""What must hold, checked whenever something becomes durable, arrives, or leaves the server, and when all is quiet again.
+
+The names are those of the invariants (docs/explanation/faults.md): I1 acknowledged means durable, I2 accepted once and fired
+once, I3 every job ends, I4 attempts fence, I5 a request again has one effect, I6 the log is the project, I9 nothing remains,
+I12 no wall clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from tests.proof.simulation.network import Request
+from tests.proof.simulation.world import World
+
+from copernicus.dataflow import facts as f
+from copernicus.server.storage.abc import AppendRecord, JobRecord, PutJob, Unit
+from copernicus.wire import messages as m
+from copernicus.wire.codec import decode
+
+if TYPE_CHECKING:
+    from tests.proof.simulation.book import Disk, SimulatedBook
+    from tests.proof.simulation.server import SimulatedServer
+
+Kind = Literal["lost", "duplicated", "stuck", "other"]
+Attempt = tuple[int, int]
+
+
+class Violation(BaseException):
+    """Something that must not be; `name` is the invariant. No code that is simulated takes it for an error of its own."""
+
+    def __init__(self, name: str, kind: Kind, what: str) -> None:
+        super().__init__(f"{name}, {kind}: {what}")
+        self.name, self.kind, self.what = name, kind, what
+
+
+class _Heard(msgspec.Struct):
+    """What is read of a worker's message when it arrives."""
+
+    worker: str = ""
+    offer: Any = None
+    beats: list[m.Beat] = []
+
+
+class Judge:
+    """Knows what was given out, acknowledged and made durable; raises `Violation`."""
+
+    def __init__(self, world: World, disk: Disk, heartbeat_s: float) -> None:
+        self.world, self.disk, self.heartbeat_s = world, disk, heartbeat_s
+        self.jobs: dict[int, JobRecord] = {}
+        self.highest: dict[int, int] = {}
+        """The highest attempt of each job that became durable."""
+        self.given: dict[Attempt, str] = {}
+        self.accepted: dict[Attempt, str] = {}
+        self.fired: Counter[str] = Counter()
+        self.acknowledged: dict[tuple[str, int], bytes] = {}
+        """Records of the log that were acknowledged."""
+        self.answers: dict[tuple[str, str], tuple[list[m.Verdict], set[Attempt]]] = {}
+        self.heard_at: dict[str, float] = {}
+        self.named_at: dict[Attempt, float] = {}
+        self.renewed_at = 0.0
+        """When the server last gave everybody the whole time again."""
+        self.ticked_at = 0.0
+        self.stale: dict[Request, list[int]] = {}
+        self.counts: Counter[str] = Counter()
+
+    # --- what arrives
+
+    def arrived(self, request: Request) -> None:
+        """A request is in the server's hands, even if it has not looked at it yet."""
+        if not request.path.startswith("/v1/worker/"):
+            return
+        heard = msgspec.json.decode(request.body, type=_Heard)
+        worker = heard.worker or (heard.offer or {}).get("worker", "")
+        self.heard_at[worker] = self.world.now
+        for beat in heard.beats:
+            self.named_at[beat.job, beat.attempt] = self.world.now
+        if heard.beats:
+            self.stale[request] = [beat.job for beat in heard.beats if self.highest.get(beat.job, 0) > beat.attempt]
+
+    # --- what becomes durable
+
+    def committed(self, units: list[Unit], book: SimulatedBook) -> None:
+        """See `book.Witness`."""
+        for unit in units:
+            filed, ended = set[Attempt](), set[Attempt]()
+            for change in unit.changes:
+                match change:
+                    case PutJob(job):
+                        self._put(job, ended)
+                    case AppendRecord(_, _, data):
+                        self._append(data, filed)
+            if ended != filed:
+                lone = sorted(ended ^ filed)
+                raise Violation("I2", "lost", f"a result and what follows from it are not in one unit: {lone}")
+
+    def _put(self, job: JobRecord, ended: set[Attempt]) -> None:
+        before = self.jobs.get(job.id)
+        attempt = before.attempt if before is not None else 0
+        if job.attempt != attempt:
+            if job.attempt <= self.highest.get(job.id, 0):
+                raise Violation("I4", "duplicated", f"attempt {job.attempt} of job {job.id} comes after {attempt}")
+            self.highest[job.id] = job.attempt
+            self.counts["attempts"] += 1
+        if job.state == "done" and (before is None or before.state != "done"):
+            if before is not None and any(row.outcome == "finished" for row in before.attempts):
+                raise Violation("I2", "duplicated", f"job {job.id} has finished twice")
+            ended.add((job.id, job.attempt))
+            self.counts["done"] += 1
+        self._count_losses(before, job)
+        self.jobs[job.id] = job
+
+    def _count_losses(self, before: JobRecord | None, job: JobRecord) -> None:
+        if before is None or before.state != "leased" or job.state == "leased" or job.attempt != before.attempt:
+            return
+        row = job.attempts[-1]
+        self.counts[row.outcome] += 1
+        is_counted = row.outcome == "worker lost" and not before.is_superseded and not before.stopped_by
+        if is_counted and job.lost_workers != before.lost_workers + 1:
+            raise Violation("P9", "other", f"job {job.id} lost a worker, and that is not in the book")
+
+    def _append(self, data: bytes, filed: set[Attempt]) -> None:
+        for fact in f.decode_record(data).facts:
+            if isinstance(fact, f.Filed) and fact.job is not None and not fact.error:
+                filed.add((fact.job, fact.attempt))
+                self.fired[fact.key] += 1
+                if self.fired[fact.key] > 1:
+                    raise Violation("I2", "duplicated", f"the result of job {fact.job} was filed twice")
+
+    # --- what leaves
+
+    def answered(self, request: Request, is_ok: bool, body: bytes) -> None:
+        """An answer leaves the server."""
+        if not is_ok:
+            return
+        match request.path:
+            case "/v1/worker/exchange":
+                self._exchanged(decode(request.body, m.ExchangeRequest), decode(body, m.ExchangeReply), request)
+            case "/v1/worker/heartbeat":
+                reply = decode(body, m.HeartbeatReply)
+                for job in self.stale.pop(request, []):
+                    if job not in reply.stop:
+                        raise Violation(
+                            "I4", "other", f"a heartbeat for an attempt at job {job} that is over was taken for good"
+                        )
+            case "/v1/project/apply":
+                self._applied(decode(request.body, m.ApplyRequest), decode(body, m.ApplyReply))
+            case "/v1/job/stop" | "/v1/job/rerun" | "/v1/job/command-failed":
+                self._must_be_remembered(msgspec.json.decode(request.body)["request_id"])
+
+    def _exchanged(self, asked: m.ExchangeRequest, reply: m.ExchangeReply, request: Request) -> None:
+        outcomes = {(report.job, report.attempt): report.outcome for report in asked.reports}
+        for verdict in reply.verdicts:
+            place = verdict.job, verdict.attempt
+            if verdict.verdict == "accepted":
+                self._must_have(place, outcomes[place])
+                self.accepted[place] = outcomes[place]
+        jobs = {(job.job, job.attempt) for job in reply.jobs}
+        place = asked.request_id, request.caller.identity.key
+        first = self.answers.get(place)
+        if first is not None and (first[0] != reply.verdicts or not jobs <= first[1]):
+            raise Violation("I5", "duplicated", f"request {asked.request_id} was answered in two ways")
+        if first is None and (jobs or any(verdict.verdict == "accepted" for verdict in reply.verdicts)):
+            self.answers[place] = reply.verdicts, jobs
+        for job in jobs:
+            self._given(job, asked.worker)
+
+    def _given(self, attempt: Attempt, worker: str) -> None:
+        if self.given.setdefault(attempt, worker) != worker:
+            raise Violation("I4", "duplicated", f"attempt {attempt} was given to two workers")
+        record = self.disk.tables.jobs.get(attempt[0])
+        if record is None or record.attempt < attempt[1]:
+            raise Violation("I1", "lost", f"attempt {attempt} left the server before it was durable")
+
+    def _must_have(self, attempt: Attempt, outcome: str) -> None:
+        record = self.disk.tables.jobs.get(attempt[0])
+        rows = {row.attempt: row.outcome for row in record.attempts} if record is not None else {}
+        if rows.get(attempt[1]) != outcome:
+            name: Any = ("I4", "duplicated") if rows.get(attempt[1]) else ("I1", "lost")
+            raise Violation(*name, f"attempt {attempt} was accepted as {outcome}, in the book it is {rows}")
+
+    def _applied(self, asked: m.ApplyRequest, reply: m.ApplyReply) -> None:
+        if asked.is_check:
+            return
+        self._must_be_remembered(asked.request_id)
+        if reply.seq is not None:
+            for project, records in self.disk.tables.records.items():
+                if reply.seq not in records:
+                    raise Violation("I1", "lost", f"transaction {reply.seq} was acknowledged before it was durable")
+                self.acknowledged[project, reply.seq] = records[reply.seq]
+        self.counts["edits"] += 1
+
+    def _must_be_remembered(self, request_id: str) -> None:
+        if not any(known == request_id for known, _ in self.disk.tables.answers):
+            raise Violation("I1", "lost", f"the answer to request {request_id} left the server before it was durable")
+
+    # --- silence
+
+    def lost(self, worker: str) -> None:
+        """The server says that a worker is lost."""
+        since = self.world.now - self.heard_at.get(worker, 0.0)
+        if since < self.heartbeat_s - 1e-6:
+            raise Violation("I12", "other", f"worker {worker} was given up after {since:.1f} s of {self.heartbeat_s:.0f}")
+
+    def renewed(self) -> None:
+        """The server gives everybody the whole time again."""
+        self.renewed_at = self.world.now
+
+    def ticked(self, alive: list[str]) -> None:
+        """The server has looked after its workers, and takes these, which have jobs, for alive."""
+        pause_s, self.ticked_at = self.world.now - self.ticked_at, self.world.now
+        if pause_s > self.heartbeat_s / 10:
+            self.renewed()
+        for worker in alive:
+            since = self.world.now - max(self.heard_at.get(worker, 0.0), self.renewed_at)
+            if since > 1.5 * self.heartbeat_s:
+                raise Violation(
+                    "I12", "stuck", f"worker {worker} is not given up after {since:.1f} s of {self.heartbeat_s:.0f}"
+                )
+
+    # --- restarts and the end
+
+    def came_up(self) -> None:
+        """The server has read its book."""
+        self.renewed()
+        self.look()
+
+    def look(self) -> None:
+        """All that was acknowledged is there."""
+        for (project, seq), data in self.acknowledged.items():
+            if self.disk.tables.records[project].get(seq) != data:
+                raise Violation("I1", "lost", f"transaction {seq} was acknowledged, and is not there")
+        for attempt, outcome in self.accepted.items():
+            self._must_have(attempt, outcome)
+
+    def quiet(self, server: SimulatedServer) -> None:
+        """No fault has happened for long, and all is done: memory is what is durable, and nothing remains of jobs."""
+        self.look()
+        jobs = server.dispatch.jobs
+        in_memory = {job.id: job for job in jobs.open_jobs()}
+        durable = {number: job for number, job in self.disk.tables.jobs.items() if job.state in ("blocked", "queued", "leased")}
+        if in_memory != durable:
+            raise Violation("I1", "other", f"what is in memory is not what is durable: {in_memory} {durable}")
+        leases = {number for worker in server.dispatch.workers for number in worker.leases}
+        if leases != {job.id for job in in_memory.values() if job.state == "leased"}:
+            raise Violation("I9", "other", f"there are leases without jobs, or the other way round: {leases}")

@@ -1,0 +1,169 @@
+"""One seed: a server, hosts and a person, faults for a while, and then quiet until all is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.proof.simulation import book, people, server as servers, threads, worker as workers
+from tests.proof.simulation.book import Disk
+from tests.proof.simulation.faults import Faults
+from tests.proof.simulation.judge import Judge, Violation
+from tests.proof.simulation.network import Network
+from tests.proof.simulation.people import Person
+from tests.proof.simulation.server import Blobs, SimulatedServer
+from tests.proof.simulation.worker import Host
+from tests.proof.simulation.world import World
+from tests.unit import functions
+from tests.unit.comparison import differ
+
+from copernicus.dataflow import engine, facts as f
+from copernicus.dataflow.network import ROOT, Network as Dataflow, Place
+from copernicus.dataflow.views import read
+from copernicus.model.jobs import LeasedJob
+
+LAST_LEASES = 60
+"""After the last fault all must be done within so many heartbeat intervals."""
+
+
+@contextmanager
+def simulated() -> Iterator[None]:
+    """Put virtual time, threads and disks in place of the real ones."""
+    with threads.in_place(book.PLACES | servers.PLACES | workers.PLACES | people.PLACES):
+        yield
+
+
+class Life:
+    """All of one history. `heartbeat_s` and everything else is drawn from the seed."""
+
+    def __init__(self, seed: int, *, is_traced: bool = False) -> None:
+        self.world = world = World(seed, is_traced=is_traced)
+        self.heartbeat_s = world.chance.choice((6.0, 20.0, 20.0, 120.0))
+        self.disk, self.blobs, self.network = Disk(), Blobs(), Network(world)
+        self.judge = Judge(world, self.disk, self.heartbeat_s)
+        self.hosts = [
+            Host(world, self.network, f"host{number}", world.chance.choice((1, 1, 2)), self.fate)
+            for number in range(world.chance.choice((1, 2, 2, 3)))
+        ]
+        self.person = Person(world, self.network)
+        self.server: SimulatedServer | None = None
+        self.poison, self.failing = set[int](), set[int]()
+
+    def start_server(self) -> None:
+        """Bring the server up, if it is not."""
+        if self.server is None or not self.server.process.is_alive:
+            self.server = SimulatedServer(self.world, self.disk, self.blobs, self.network, self.judge, self.heartbeat_s)
+
+    def fate(self, lease: LeasedJob) -> tuple[str, float]:
+        """What becomes of an attempt, and when."""
+        chance = self.world.chance
+        lasts_s = chance.choice((0.05, 0.5, 0.5, 1.0, 2.0)) * self.heartbeat_s * chance.uniform(0.5, 1.5)
+        x = functions.asked(lease.description).get("x")
+        if x in self.poison and lease.description.executable == "m/work":
+            return "deadly", lasts_s
+        if x in self.failing and lease.description.executable == "m/work":
+            return "failed", lasts_s
+        return chance.choices(("finished", "retry", "interrupted"), (20, 1, 1))[0], lasts_s
+
+    def run(self) -> None:
+        """Live through it; raise `Violation`."""
+        with threads.inhabited(self.world):
+            try:
+                faults = Faults(self)
+                faults.plan()
+                self.start_server()
+                for host in self.hosts:
+                    host.start()
+                self.person.start()
+                self._pass(faults.until_s)
+                faults.end()
+                if not self._pass(self.world.now + LAST_LEASES * self.heartbeat_s, is_last=True):
+                    raise Violation("I3", "stuck", self._what_is_left())
+                self._end()
+            finally:
+                self._clear()
+
+    def _pass(self, until_s: float, *, is_last: bool = False) -> bool:
+        while self.world.now < until_s:
+            self.world.run(min(until_s, self.world.now + self.heartbeat_s / 2))
+            if self.server is not None:
+                self.server.loop.raise_errors()
+            if is_last and self.is_done():
+                return True
+        return False
+
+    def is_done(self) -> bool:
+        """Whether all jobs have ended, and all workers know that the server knows."""
+        tables = self.disk.tables
+        return (
+            self.person.is_done
+            and self.server is not None
+            and self.server.is_up
+            and all(job.state in ("done", "failed", "cancelled") for job in tables.jobs.values())
+            and all(not host.runs and all(not place.spool.files for place in host.places) for host in self.hosts)
+            and not any(worker.leases for worker in self.server.dispatch.workers)
+            and not any(live._tasks or live.young for live in self.server._projects.live())
+        )
+
+    def _what_is_left(self) -> str:
+        open_jobs = [
+            (job.id, job.state, job.attempt, job.worker, job.why)
+            for job in self.disk.tables.jobs.values()
+            if job.state in ("blocked", "queued", "leased")
+        ]
+        spooled = [list(place.spool.files) for host in self.hosts for place in host.places]
+        runs = [list(host.runs) for host in self.hosts]
+        return f"not done: jobs {open_jobs}, results {spooled}, runs {runs}, person {self.person.is_done}"
+
+    def _end(self) -> None:
+        assert self.server is not None
+        self.judge.quiet(self.server)
+        (live,) = self.server._projects.live()
+        rebuilt = Dataflow()
+        for _, data in sorted(self.disk.tables.records[live.row.id].items()):
+            engine.fold(rebuilt, data)
+        where = differ(rebuilt, live.network)
+        if where:
+            raise Violation("I6", "other", f"the project that is read from its log differs from the live one: {where}")
+        self._judge_values(live.network)
+
+    def _judge_values(self, network: Dataflow) -> None:
+        """What was appended is there once, and every result is right and has gone on to whoever reads it."""
+        wrote = self._written()
+        for value, is_told in self.person.appended.items():
+            if wrote.count(value) > 1:
+                raise Violation("I5", "duplicated", f"value {value} was appended {wrote.count(value)} times")
+            if is_told and value not in wrote:
+                raise Violation("I1", "lost", f"value {value} was acknowledged, and is not there")
+        inputs, works, sames = (
+            _read(network, *place) for place in (("works", "in", "x"), ("works", "out", "z"), ("sames", "out", "z"))
+        )
+        missing = [None] * len(inputs)
+        for x, z, same in zip(inputs, [*works, *missing], [*sames, *missing], strict=False):
+            if z not in (None, x * 10 % 1000) or same not in (None, x * 10 % 1000 + 1):
+                raise Violation("I2", "other", f"input {x} has the results {z} and {same}")
+        if None not in (*works, *sames) and len(inputs) == len(works) == len(sames) and inputs:
+            total = _read(network, "total", "out", "z")
+            if total != sum(sames):
+                raise Violation("I2", "lost", f"the total of {sames} is {total}")
+        elif inputs and all(job.state == "done" for job in self.disk.tables.jobs.values()):
+            raise Violation("I2", "lost", f"all jobs are done, and the results of {inputs} are {works} and {sames}")
+
+    def _written(self) -> list[object]:
+        """All values that the log says were set."""
+        (records,) = self.disk.tables.records.values()
+        decoded = (f.decode_record(data) for _, data in sorted(records.items()))
+        return [fact.value for record in decoded for fact in record.facts if isinstance(fact, f.Wrote)]
+
+    def _clear(self) -> None:
+        """End all processes, so that nothing of this world is left."""
+        for process in [self.person.process, *(host.process for host in self.hosts), self.server and self.server.process]:
+            if process is not None:
+                process.kill()
+
+
+def _read(network: Dataflow, name: str, side: str, field: str) -> Any:
+    """What stands at a place, [] for nothing."""
+    instance = network.instances[ROOT].children[name]
+    return read(network, Place(instance, side, (field,))) or []

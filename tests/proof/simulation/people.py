@@ -1,0 +1,96 @@
+"""A person with a laptop: edits through the real client, which repeats a commit until it is answered; orders about jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from tests.proof.simulation import threads
+from tests.proof.simulation.network import Network, SimulatedCaller
+from tests.proof.simulation.world import Process, World
+
+from copernicus.client.api import Client
+from copernicus.client.project import Project, Transaction
+from copernicus.errors import CopernicusError, Unavailable
+from copernicus.server.access.identity import Identity
+from copernicus.wire import messages as m
+
+PLACES: dict[str, Any] = {"copernicus.client.project.new_request_id": lambda: f"request-{threads.here().number()}"}
+AGAIN_S = 3.0
+
+
+class Person:
+    """Does one thing after the other. `appended` holds what was appended, and whether that was acknowledged."""
+
+    def __init__(self, world: World, network: Network, name: str = "ada") -> None:
+        self.world, self.name = world, name
+        self.process = Process(world, name)
+        identity = Identity("user", "user", name, is_super=True, projects=None)
+        self.caller = SimulatedCaller(network, name, identity)
+        self.client = Client(cast(Any, self.caller))
+        self.project = Project(self.client, "p")
+        self.appended: dict[int, bool] = {}
+        self.deeds: list[tuple[float, Callable[[], None]]] = []
+        self.is_done = False
+
+    def start(self) -> None:
+        """Begin with the deeds, each at its time or when the one before is done."""
+        threads.Thread(self._main, process=self.process).start()
+
+    def _main(self) -> None:
+        self.insist(lambda: self.caller.call(m.StartProjectRequest("p", request_id=f"start-{self.name}")))
+        change = Transaction(self.project, 0)
+        change.import_module("m")
+        change.instance("m::works", "works")
+        change.instance("m::sames", "sames")
+        change.instance("m::total", "total")
+        change.connect("works:out.z", "sames:in.x")
+        change.connect("sames:out.z", "total:in.x")
+        change.activate()
+        self.insist(change.commit)
+        for at, deed in self.deeds:
+            if at > self.world.now:
+                threads.sleep(at - self.world.now)
+            deed()
+        self.is_done = True
+
+    def insist(self, action: Callable[[], Any]) -> CopernicusError | None:
+        """Do it again until there is an answer; return the error that was the answer, if it was one."""
+        while True:
+            try:
+                action()
+                return None
+            except Unavailable:
+                threads.sleep(AGAIN_S * self.world.chance.random())
+            except CopernicusError as error:
+                self.world.trace(self.name, "is told:", error)
+                return error
+
+    # --- what a person does
+
+    def append(self, value: int) -> None:
+        """One more job."""
+        change = Transaction(self.project, 0)
+        change.set("works:in.x[+]", value)
+        self.appended[value] = False
+        self.appended[value] = self.insist(change.commit) is None
+
+    def replace(self, index: int, value: int) -> None:
+        """A job is superseded, if that one is there."""
+        change = Transaction(self.project, 10**9)
+        change.set(f"works:in.x[{index}]", value)
+        self.insist(change.commit)
+
+    def set_back(self, path: str, is_active: bool) -> None:
+        """An instance is held, or goes on."""
+        change = Transaction(self.project, 0)
+        if is_active:
+            change.activate(path)
+        else:
+            change.deactivate(path, is_now=True)
+        self.insist(change.commit)
+
+    def order(self, kind: type[m.JobCommand], job: int) -> None:
+        """Stop a job, give it a fresh start, declare it lost."""
+        request = kind("p", job, f"order-{self.world.number()}")
+        self.insist(lambda: self.caller.call(cast(Any, request)))

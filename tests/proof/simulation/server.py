@@ -1,0 +1,203 @@
+"""The simulated server: the real `Server` with its rooms and routes, without sockets, keys and processes for module code.
+
+Real: the order of coming up, recovery from a full disk, the watch over workers, routes with their checks and barriers,
+dispatch, steering, projects with the engine, group commit. Modelled: the disk below the writer, blobs (a set), and module
+code, which takes a moment to answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from tests.proof.simulation.book import Disk, SimulatedBook
+from tests.proof.simulation.judge import Judge
+from tests.proof.simulation.loop import Loop
+from tests.proof.simulation.network import Network, Request
+from tests.proof.simulation.world import Process, World
+from tests.unit.office import Code
+
+from copernicus.config.settings import ServerSettings
+from copernicus.dataflow.calls import Answer, Call as CodeCall
+from copernicus.errors import CopernicusError, InternalError, Unavailable
+from copernicus.server import app
+from copernicus.server.dispatch.dispatch import Dispatch
+from copernicus.server.dispatch.steering import Steering
+from copernicus.server.http.calls import Call, Rooms
+from copernicus.server.http.routing import Route, all_handlers, build_routes
+from copernicus.server.projects.service import Projects
+from copernicus.wire.codec import encode
+from copernicus.wire.messages import ErrorReply, InlineBlob
+
+PLACES: dict[str, Any] = {
+    "copernicus.server.projects.live.gc": SimpleNamespace(disable=lambda: None, freeze=lambda: None, enable=lambda: None),
+}
+
+
+class Blobs(set[str]):
+    """Blobs by hash, all of five bytes."""
+
+    def has(self, blob: str) -> bool:
+        return blob in self
+
+    def size(self, blob: str) -> int:
+        return 5
+
+
+class _Code(Code):
+    """Module code that takes its time."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    async def call(self, request: CodeCall) -> Answer:
+        await asyncio.sleep(self._world.chance.expovariate(100.0))
+        return await super().call(request)
+
+
+class _Files:
+    """Small files, that come inside messages."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs, self.folder = blobs, None
+
+    async def keep(self, blobs: list[InlineBlob]) -> None:
+        if blobs:
+            await asyncio.sleep(0.001)
+            self._blobs.update(blob.blob for blob in blobs)
+
+    async def inline(self, jobs: Any, worker: Any) -> list[InlineBlob]:
+        return []
+
+
+class SimulatedServer(app.Server):
+    """One run of the server. `kill` ends it; a new one comes up from `disk`."""
+
+    def __init__(self, world: World, disk: Disk, blobs: Blobs, network: Network, judge: Judge, heartbeat_s: float) -> None:
+        self.world, self.disk, self.network = world, disk, network
+        self.process = Process(world, "server")
+        self.loop = Loop(world, self.process)
+        self._judge = judge
+        self._settings = ServerSettings(heartbeat_time=heartbeat_s)
+        self._closing = AsyncExitStack()
+        self._refusal: CopernicusError | None = Unavailable("The server is starting.", "Try again.")
+        self._recovery: asyncio.Task[None] | None = None
+        self._is_stopping = False
+        self._run_dir = Path("/nowhere")
+        self._keys = cast(Any, SimpleNamespace(check=lambda: None, renew_server_certificate=lambda names, now: False))
+        self._blobs = cast(Any, blobs)
+        self._pending: dict[Request, None] = {}
+        self.process.when_killed.append(self._break)
+        self.disk.die = self.process.kill
+        world.after(0.0, self._begin, self.process)
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """The dispatch room."""
+        return self._dispatch
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it lives, and serves."""
+        return self.process.is_alive and self._refusal is None
+
+    def arrive(self, request: Request) -> None:
+        """See `network.Server`."""
+        self._pending[request] = None
+        self._judge.arrived(request)
+        self.world.after(0.0, lambda: self._receive(request), self.process)
+
+    # --- inside
+
+    def _begin(self) -> None:
+        self._keep(self._start())
+
+    def _keep(self, work: Any) -> None:
+        self.loop.call_soon(lambda: self.loop.create_task(work).add_done_callback(self.loop.look))
+
+    def _break(self) -> None:
+        for request in self._pending:
+            self.network.reset(request)
+        self._pending.clear()
+
+    def _receive(self, request: Request) -> None:
+        self._keep(self._serve(request))
+
+    async def _serve(self, request: Request) -> None:
+        is_ok = False
+        try:
+            route: Route = self._routes[request.path]
+            call = Call(request.caller.identity, request.caller.host, True, lambda: request.is_open)
+            reply = await route.answer(call, request.body)
+            is_ok, body = True, encode(reply)
+        except CopernicusError as error:
+            body = encode(ErrorReply(error.code, error.message, error.hint, getattr(error, "seq", 0)))
+            if isinstance(error, InternalError):
+                self.loop.errors.append(error)
+        if request in self._pending:
+            del self._pending[request]
+        self._judge.answered(request, is_ok, body)
+        self.world.trace("answer", request.path, "to", request.caller.host, body.decode()[:300])
+        self.network.answer(request, is_ok, body)
+
+    def _build(self) -> None:
+        """As `Server._build`, with what stands for disk, pool and access."""
+        world, blobs = self.world, self._blobs
+        self._store = cast(Any, SimulatedBook(world, self.disk, self._judge))
+        self._dispatch = Dispatch(
+            store=self._store, names=self._names, name_of=self._name_of, has_blob=blobs.has, clock=world.clock,
+            monotonic=self.loop.time, heartbeat_s=self._settings.heartbeat_time,
+        )  # fmt: skip
+        self._projects = Projects(
+            store=self._store, jobs=self._dispatch.jobs, blobs=blobs, pool=cast(Any, _Code(world)), clock=world.clock
+        )
+        tick, load = self._dispatch.tick, self._dispatch.load
+        self._dispatch.tick = lambda: self._tick(tick)  # type: ignore[method-assign]
+        self._dispatch.load = lambda: self._load(load)  # type: ignore[method-assign]
+        self._dispatch.ends = self._projects
+        self._dispatch.when_broken = self._recover_from
+        self._store.when_refused(self._recover_from)
+        steering = Steering(self._dispatch, self._store, world.clock)
+        nothing = lambda *arguments: None  # noqa: E731 - access is not simulated
+        closeable = SimpleNamespace(close=nothing, forget_project=nothing, grant=nothing)
+        self._access = self._archives = self._http = cast(Any, closeable)
+        self._files = cast(Any, _Files(blobs))
+        self._files.close = closeable.close
+        rooms = Rooms(
+            store=self._store, access=self._access, door=cast(Any, None), projects=self._projects,
+            archives=cast(Any, None), keeping=cast(Any, None), reproductions=cast(Any, None), dispatch=self._dispatch,
+            steering=steering, files=self._files, about=cast(Any, SimpleNamespace(authority=b"")),
+            refusal=lambda: self._refusal, stop=lambda: None, read_settings=cast(Any, None),
+        )  # fmt: skip
+        self._routes = build_routes(rooms, all_handlers(rooms))
+
+    def _tick(self, tick: Callable[[], None]) -> None:
+        before = [worker for worker in self._dispatch.workers if not worker.is_lost]
+        tick()
+        for worker in before:
+            if worker.is_lost:
+                self._judge.lost(worker.name)
+        self._judge.ticked([worker.name for worker in before if not worker.is_lost and worker.leases])
+
+    def _load(self, load: Callable[[], None]) -> None:
+        load()
+        self._judge.renewed()
+
+    @property
+    def _ports(self) -> tuple[int, int]:
+        return 0, 0
+
+    async def _listen(self) -> None:
+        self.network.server = self
+        self._judge.came_up()
+
+    async def _watch_certificate(self) -> None:
+        """There is none."""
+
+    async def _sweep(self) -> None:
+        """Nothing is old enough."""

@@ -1,0 +1,260 @@
+"""Simulated workers: the real `Agent` with its desk, exchange, heartbeat, spool and leftovers, thread by thread.
+
+Modelled: the program of a job (`Run`), the host's disk (places in memory; what is written is durable), large files and
+checkpoints on a timer (there are none), and how often the main thread looks round.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+from greenlet import GreenletExit
+from tests.proof.simulation import threads
+from tests.proof.simulation.network import Network, SimulatedCaller
+from tests.proof.simulation.world import Process, World
+from tests.unit import functions
+
+from copernicus.blobs.hashing import hash_bytes
+from copernicus.errors import CopernicusError
+from copernicus.model.jobs import LeasedJob, Report, StagedFile
+from copernicus.model.values import FileRef
+from copernicus.server.access.identity import Identity
+from copernicus.worker import agent
+from copernicus.worker.collecting import Parcel
+from copernicus.worker.workload import Ended, Reason
+
+TICK_S, SHORT_POLL_S = 5.0, 10.0
+COMMANDS = tuple(one.name.replace("::", "/") for one in functions.FUNCTIONS if one.kind == "command")
+PROGRAMS = [
+    SimpleNamespace(version="1.0", executable=SimpleNamespace(name=name, platform="smp")) for name in COMMANDS
+]  # fmt: skip
+
+
+class _File:
+    """One file of a folder in memory."""
+
+    def __init__(self, folder: Folder, name: str) -> None:
+        self._folder, self._name = folder, name
+
+    def __lt__(self, other: _File) -> bool:
+        return self._name < other._name
+
+    def read_bytes(self) -> bytes:
+        return self._folder.files[self._name]
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        self._folder.files.pop(self._name, None)
+
+    def write(self, data: bytes) -> None:
+        self._folder.files[self._name] = data
+
+
+class Folder:
+    """A folder in memory, as far as the spool uses one."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def mkdir(self, **options: Any) -> None:
+        """It is there."""
+
+    def is_dir(self) -> bool:
+        return True
+
+    def glob(self, pattern: str) -> list[_File]:
+        return [_File(self, name) for name in self.files]
+
+    def __truediv__(self, name: str) -> _File:
+        return _File(self, name)
+
+
+class Place:
+    """Stands for `copernicus.worker.place.Place`; it is locked as long as its process lives, or until it is unlocked."""
+
+    def __init__(self, host: Host, process: Process) -> None:
+        self.host, self.process, self.is_locked = host, process, True
+        self.spool = Folder()
+        self.jobs = self.blobs = self.copies = self.path = self.parent = cast(Any, f"a place on {host.name}")
+        host.places.append(self)
+
+    def left_behind(self) -> Iterator[Place]:
+        for other in list(self.host.places):
+            if other is not self and not (other.is_locked and other.process.is_alive):
+                other.process, other.is_locked = self.process, True
+                yield other
+
+    def clear(self) -> None:
+        """There are no work folders."""
+
+    def remove(self) -> None:
+        if self.process.is_alive and self in self.host.places:
+            self.host.places.remove(self)
+
+    def unlock(self) -> None:
+        self.is_locked = False
+
+
+class Run:
+    """Stands for `copernicus.worker.workload.Attempt`: what a program does follows from the job, the attempt and chance."""
+
+    def __init__(self, lease: LeasedJob, program: Any, cores: int, tools: Any) -> None:
+        self.lease, self.cores, self.started_at = lease, cores, threads.monotonic()
+        self._host: Host = tools.platform.host
+        self._reason: Reason | None = None
+        self._stopped = threads.Event()
+
+    def run(self, work: Any) -> Ended:
+        """The program runs; see `Attempt.run`."""
+        host, lease = self._host, self.lease
+        fate, lasts_s = host.fate(lease)
+        host.runs[lease.job, lease.attempt] = self
+        begun = threads.monotonic()
+        if self._stopped.wait(lasts_s):
+            threads.sleep(host.world.chance.expovariate(1.0))  # it saves a checkpoint
+            return self._ended("interrupted", threads.monotonic() - begun)
+        if fate == "deadly":
+            host.world.after(0.0, self._host.kill)
+            threads.sleep(1.0)
+        if fate == "hangs":
+            self._stopped.wait()
+            return self._ended("interrupted", threads.monotonic() - begun)
+        return self._ended(cast(Any, fate), threads.monotonic() - begun)
+
+    def _ended(self, outcome: Any, wall_s: float) -> Ended:
+        lease = self.lease
+        self._host.runs.pop((lease.job, lease.attempt), None)
+        report = Report(lease.job, lease.attempt, outcome, cores=self.cores, wall_s=wall_s, version="1.0")
+        if outcome == "finished":
+            outputs = functions.evaluate(lease.description.executable.replace("/", "::"), functions.asked(lease.description))
+            return Ended(_with(report, outputs=outputs))
+        if self._host.world.chance.random() < 0.5:
+            data = json.dumps([lease.job, lease.attempt]).encode()
+            file = FileRef(hash_bytes(data), len(data), "state")
+            return Ended(_with(report, checkpoint=(StagedFile("state", file),)), Parcel({file.blob: data}))
+        return Ended(_with(report, error="it did not work"))
+
+    def stop(self, reason: Reason, grace_s: float | None = None) -> None:
+        self._reason = self._reason or reason
+        self._stopped.set()
+
+    def check(self, now: float) -> None:
+        """It keeps to its limits."""
+
+    def progress(self) -> str:
+        return ""
+
+
+def _with(report: Report, **more: Any) -> Report:
+    return Report(**{**{name: getattr(report, name) for name in report.__struct_fields__}, **more})
+
+
+class Host:
+    """A computer with one worker after the other. `fate` says what becomes of an attempt, and after how many seconds."""
+
+    def __init__(
+        self, world: World, network: Network, name: str, cores: int, fate: Callable[[LeasedJob], tuple[str, float]]
+    ) -> None:
+        self.world, self.network, self.name, self.cores, self.fate = world, network, name, cores, fate
+        self.places: list[Place] = []
+        self.process: Process | None = None
+        self.agent: agent.Agent | None = None
+        self.runs: dict[tuple[int, int], Run] = {}
+        self.wants_worker = True
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a worker runs here."""
+        return self.process is not None and self.process.is_alive
+
+    def start(self) -> None:
+        """Start a worker, if none runs."""
+        if not self.is_up:
+            self.process = Process(self.world, self.name)
+            self.process.when_killed.append(self.runs.clear)
+            threads.Thread(self._main, process=self.process).start()
+
+    def kill(self) -> None:
+        """kill -9, and what it started ends with it."""
+        if self.process is not None:
+            self.process.kill()
+
+    def _main(self) -> None:
+        process = self.process
+        assert process is not None
+        platform = SimpleNamespace(
+            name="smp", cores=self.cores, host=self, watch_over=lambda worker, folder: None, close=lambda: None
+        )
+        made = self.agent = agent.Agent(
+            agent.Options(checkpoint_every_s=None), cast(Any, platform), cast(Any, PROGRAMS), cast(Any, _Connection(self)),
+            cast(Any, Place(self, process)), lambda line: self.world.trace(self.name, "says", line),
+        )  # fmt: skip
+        try:
+            made.run()
+        except CopernicusError:
+            self.world.trace(self.name, "could not begin")
+        if process.is_alive:
+            self.world.after(0.0, process.kill)
+            raise GreenletExit
+
+
+class _Connection:
+    """Stands for `copernicus.worker.connection.ServerConnection`."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._identity = Identity("bundle", "worker", "root", projects=None, serial="of the workers")
+
+    def caller(self, timeout_s: float = 60.0) -> SimulatedCaller:
+        return SimulatedCaller(self._host.network, self._host.name, self._identity, timeout_s)
+
+    def upload(self, file: Any, path: Any) -> None:
+        """There are no large files."""
+
+    download = upload
+
+    def stop_downloads(self) -> None:
+        """There are none."""
+
+    close = stop_downloads
+
+
+class _Idle:
+    """Stands for threads that bring files: there are none to bring."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.last_look = lambda attempt: None
+
+    def run(self) -> None:
+        """Nothing."""
+
+    close = remove = run
+    remember = unpin = lambda self, *arguments: None
+    verify = path = remember
+
+
+PLACES: dict[str, Any] = {
+    **{
+        f"copernicus.worker.{room}.threading": threads.THREADING
+        for room in ("agent", "desk", "exchange", "heartbeat", "pauses")
+    },
+    **{f"copernicus.worker.{room}.time": threads.TIME for room in ("agent", "desk", "exchange")},
+    **{f"copernicus.worker.{room}.random": threads.RANDOM for room in ("heartbeat", "pauses")},
+    **{f"copernicus.worker.{room}.uuid": threads.UUID for room in ("agent", "exchange", "leftovers")},
+    **{
+        f"copernicus.worker.agent.{name}": _Idle
+        for name in ("Fetcher", "Streamer", "Checkpointer", "Uploader", "WorkFolder", "Shelf")
+    },
+    "copernicus.worker.leftovers.BlobFolder": lambda folder, is_durable: _Idle(),
+    "copernicus.worker.agent.Attempt": Run,
+    "copernicus.worker.agent.queue": threads.QUEUE,
+    "copernicus.worker.agent.host_name": lambda: threads.own_process().name,
+    "copernicus.worker.agent.site_name": lambda: "",
+    "copernicus.worker.agent.psutil": SimpleNamespace(virtual_memory=lambda: SimpleNamespace(total=2**34)),
+    "copernicus.worker.agent.TICK_S": TICK_S,
+    "copernicus.worker.exchange.SHORT_POLL_S": SHORT_POLL_S,
+    "copernicus.worker.spool.write_atomic": lambda file, data: file.write(data),
+    "copernicus.worker.spool.os": SimpleNamespace(listdir=lambda folder: list(folder.files)),
+}
