@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -27,10 +28,12 @@ from copernicus.errors import CopernicusError, InternalError, Unavailable
 from copernicus.server import app
 from copernicus.server.dispatch.dispatch import Dispatch
 from copernicus.server.dispatch.steering import Steering
+from copernicus.server.http import jobs, projects, workers
 from copernicus.server.http.calls import Call, Rooms
-from copernicus.server.http.routing import Route, all_handlers, build_routes
+from copernicus.server.http.routing import Route
 from copernicus.server.projects.service import Projects
 from copernicus.wire.codec import encode
+from copernicus.wire.endpoints import ENDPOINTS
 from copernicus.wire.messages import ErrorReply, InlineBlob
 
 PLACES: dict[str, Any] = {
@@ -165,16 +168,17 @@ class SimulatedServer(app.Server):
         steering = Steering(self._dispatch, self._store, world.clock)
         nothing = lambda *arguments: None  # noqa: E731 - access is not simulated
         closeable = SimpleNamespace(close=nothing, forget_project=nothing, grant=nothing)
-        self._access = self._archives = self._http = cast(Any, closeable)
+        self._access = self._audit = self._archives = self._http = cast(Any, closeable)
         self._files = cast(Any, _Files(blobs))
         self._files.close = closeable.close
-        rooms = Rooms(
-            store=self._store, access=self._access, door=cast(Any, None), projects=self._projects,
-            archives=cast(Any, None), keeping=cast(Any, None), reproductions=cast(Any, None), dispatch=self._dispatch,
-            steering=steering, files=self._files, about=cast(Any, SimpleNamespace(authority=b"")),
-            refusal=lambda: self._refusal, stop=lambda: None, read_settings=cast(Any, None),
-        )  # fmt: skip
-        self._routes = build_routes(rooms, all_handlers(rooms))
+        given = {
+            "store": self._store, "projects": self._projects, "dispatch": self._dispatch, "steering": steering,
+            "access": self._access, "files": self._files, "about": SimpleNamespace(authority=b""),
+            "refusal": lambda: self._refusal,
+        }  # fmt: skip
+        rooms = Rooms(**cast(Any, {field.name: given.get(field.name) for field in fields(Rooms)}))
+        handlers = {name: one for noun in (jobs, projects, workers) for name, one in noun.handlers(rooms).items()}
+        self._routes = {one.path: Route(one, handlers[one.name], rooms) for one in ENDPOINTS if one.name in handlers}
 
     def _tick(self, tick: Callable[[], None]) -> None:
         before = [worker for worker in self._dispatch.workers if not worker.is_lost]

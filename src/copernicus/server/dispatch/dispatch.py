@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from copernicus.errors import UsageError
+from copernicus.errors import Refused, UsageError
 from copernicus.model.jobs import LeasedJob, Report, StopReason
 from copernicus.server.access.identity import Identity, unknown_project
 from copernicus.server.dispatch import outcomes
@@ -167,9 +167,7 @@ class Dispatch:
             for job in self._leased_to(worker):
                 self.end(unit, job, outcomes.Ended(outcomes.interrupted(job, self._clock(), "worker left")), {})
         _log.info("worker %s on %s left: %s", worker.name, worker.hostname, request.why or "no reason given")
-        poll = self._polls.of(worker.name)
-        if poll is not None:  # its connection may look open for long: nothing is to be given to one who is gone
-            self._polls.end(poll)
+        self._polls.end_of(worker.name)  # its connection may look open for long
         self.workers.drop(worker.name)
         self.jobs.queue.reservations.release_worker(worker.name)
         await self._store.submit(unit)
@@ -203,12 +201,16 @@ class Dispatch:
     # --- inside
 
     @contextmanager
-    def deciding(self) -> Iterator[None]:
-        """Tell of a decision that broke off half-way: what is in memory counts no more then."""
+    def deciding(self, unit: Unit | None = None) -> Iterator[None]:
+        """Tell of a decision that broke off half-way: what is in memory counts no more then.
+
+        A refusal before anything is in `unit` breaks nothing off.
+        """
         try:
             yield
         except Exception as error:
-            self.when_broken(error)
+            if unit is None or unit.changes or not isinstance(error, Refused):
+                self.when_broken(error)
             raise
 
     def _lose(self, unit: Unit, worker: Worker) -> None:
@@ -385,17 +387,7 @@ class Dispatch:
             reply = self._reply(unit, poll.worker, poll.request, [])
         if reply.jobs:
             self._polls.remove(poll)
-            self._store.submit(unit).add_done_callback(partial(_answer, poll, reply))
-
-
-def _answer(poll: Poll, reply: m.ExchangeReply, durable: asyncio.Future[None]) -> None:
-    if poll.future.done():
-        return
-    error = durable.exception()
-    if error is None:
-        poll.future.set_result(reply)
-    else:
-        poll.future.set_exception(error)
+            self._store.submit(unit).add_done_callback(partial(poll.answer, reply))
 
 
 def _programs(executables: Any) -> str:

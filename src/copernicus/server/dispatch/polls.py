@@ -25,6 +25,16 @@ class Poll:
         offer = worker.offer
         self.executables = frozenset(executable.name for executable in offer.executables) if offer else frozenset[str]()
 
+    def answer(self, reply: ExchangeReply, durable: asyncio.Future[None]) -> None:
+        """Answer with `reply`, now that it is durable, or with the error because of which it is not."""
+        if self.future.done():
+            return
+        error = durable.exception()
+        if error is None:
+            self.future.set_result(reply)
+        else:
+            self.future.set_exception(error)
+
 
 class Polls:
     """All waiting polls, first come first; a worker has one at most."""
@@ -65,6 +75,12 @@ class Polls:
         """Answer `poll` with nothing, if it still waits."""
         if self.remove(poll) and not poll.future.done():
             poll.future.set_result(ExchangeReply())
+
+    def end_of(self, worker: str) -> None:
+        """Answer a worker that is gone with nothing: it must not be given anything any more."""
+        poll = self._by_worker.get(worker)
+        if poll is not None:
+            self.end(poll)
 
     def end_all(self) -> None:
         """Answer all of them with nothing."""

@@ -55,7 +55,7 @@ class Quarantine:
             await self._store.submit(Unit())
             return decode(remembered, m.Done)
         host, unit = self._host(request.worker), Unit()
-        with self._dispatch.deciding():
+        with self._dispatch.deciding(unit):
             done = m.Done(decide(unit, host))
         _log.info("%s (%s)", done.note, who)
         if request.request_id:

@@ -46,23 +46,13 @@ class Steering:
             await self._store.submit(Unit())
             return decode(remembered, m.Done)
         job, unit = self._find(request), Unit()
-        done = m.Done(self._decided(decide, unit, job, who))
+        with self._dispatch.deciding(unit):
+            done = m.Done(decide(unit, job, who))
         _log.info("job %d: %s (%s)", job.id, done.note, who)
         if request.request_id:
             unit.add(RememberAnswer(request.request_id, who, encode(done), self._clock()))
         await self._store.submit(unit)
         return done
-
-    def _decided(self, decide: Decision, unit: Unit, job: JobRecord, who: str) -> str:
-        """Decide. A refusal of what has changed nothing breaks nothing off."""
-        with self._dispatch.deciding():
-            try:
-                return decide(unit, job, who)
-            except Refused as error:
-                if unit.changes:
-                    raise
-                refusal = error
-        raise refusal
 
     def _find(self, request: m.JobCommand) -> JobRecord:
         ids = [row.id for row in self._dispatch.jobs.names() if row.name == request.project]
