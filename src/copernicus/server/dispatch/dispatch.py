@@ -71,7 +71,7 @@ class Dispatch:
         self.when_broken: Callable[[Exception], None] = lambda error: None
         self._polls = Polls()
         self._awaited: set[str] = set()
-        self._ticked_at = monotonic()
+        self._ticked_at, self._is_reading = monotonic(), False
 
     def load(self) -> None:
         """Read the job book from the store, at the start and after a refusal. Leases get their whole time again."""
@@ -182,6 +182,10 @@ class Dispatch:
         if pause_s > self.heartbeat_s / 2:
             _log.warning("the server stood still for %.0f s; every lease gets its whole time again", pause_s)
             self.workers.renew_all()
+            return
+        # After a shorter one, too, what was sent meanwhile is read first; but not for ever, should every look come late.
+        self._is_reading = pause_s > self.heartbeat_s / 10 and not self._is_reading
+        if self._is_reading:
             return
         unit = Unit()
         with self.deciding():

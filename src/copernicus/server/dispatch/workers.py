@@ -145,6 +145,7 @@ class Workers:
         worker = self._workers.get(job.worker)
         if worker is None:
             worker = self._workers[job.worker] = Worker(job.worker, job.bundle, now, now + self.heartbeat_s)
+        worker.is_lost = False  # if it was, that did not become durable
         self.lease(worker, job, is_alone=is_alone)
 
     def release(self, job: JobRecord) -> Lease | None:
