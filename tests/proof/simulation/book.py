@@ -73,6 +73,8 @@ class SimulatedBook(MemoryBook):
 
     async def recover(self) -> None:
         """See `BookStore.recover`."""
+        if self._drive.is_full:  # as the server finds when it tries
+            raise NoSpace("The disk is full.", "Make room.")
         await self._groups.recover()
         self._answers.clear()
 

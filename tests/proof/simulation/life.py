@@ -87,8 +87,6 @@ class Life:
     def _pass(self, until_s: float, *, is_last: bool = False) -> bool:
         while self.world.now < until_s:
             self.world.run(min(until_s, self.world.now + self.heartbeat_s / 2))
-            if self.server is not None:
-                self.server.loop.raise_errors()
             if is_last and self.is_done():
                 return True
         return False

@@ -26,11 +26,10 @@ class _Handle:
 
 
 class Loop(asyncio.AbstractEventLoop):
-    """The loop of one process. `errors` are those that nobody took."""
+    """The loop of one process. An error that nobody takes ends the simulation."""
 
     def __init__(self, world: World, process: Process) -> None:
         self._world, self._process = world, process
-        self.errors: list[BaseException] = []
 
     def time(self) -> float:
         return self._world.now + self._process.monotonic_s
@@ -64,16 +63,11 @@ class Loop(asyncio.AbstractEventLoop):
     def look(self, done: asyncio.Task[Any]) -> None:
         """A task must have ended without an error."""
         if not done.cancelled() and (error := done.exception()) is not None:
-            self.errors.append(error)
+            self._world.failure = error
 
     def _look_for_violations(self, done: asyncio.Task[Any]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None and not isinstance(error, Exception):
-            self.errors.append(error)
-
-    def raise_errors(self) -> None:
-        """Raise the first error that nobody took."""
-        if self.errors:
-            raise self.errors[0]
+            self._world.failure = error
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
         future = self.create_future()
@@ -92,4 +86,4 @@ class Loop(asyncio.AbstractEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if error is not None and self._process.is_alive:
-            self.errors.append(error)
+            self._world.failure = error

@@ -141,7 +141,7 @@ class SimulatedServer(app.Server):
         except CopernicusError as error:
             body = encode(ErrorReply(error.code, error.message, error.hint, getattr(error, "seq", 0)))
             if isinstance(error, InternalError):
-                self.loop.errors.append(error)
+                self.world.failure = error
         if request in self._pending:
             del self._pending[request]
         self._judge.answered(request, is_ok, body)

@@ -71,6 +71,8 @@ class World:
         self.seed, self.chance = seed, random.Random(seed)
         self.now, self.wall_s = 0.0, 1.7e9
         self.running: Process | None = None
+        self.failure: BaseException | None = None
+        """What nobody took: it ends the simulation."""
         self.is_traced = is_traced
         self.history: list[str] = []
         self.steps = 0
@@ -90,8 +92,8 @@ class World:
         self._count += 1
         heappush(self._heap, (self.now, self._count, timer))
 
-    def run(self, until_s: float, is_over: Callable[[], bool] = lambda: False) -> bool:
-        """Let everything happen up to a time, or until `is_over`; return whether it was."""
+    def run(self, until_s: float) -> None:
+        """Let everything happen up to a time."""
         while self._heap and self._heap[0][0] <= until_s:
             self.now, _, timer = heappop(self._heap)
             action, process = timer.action, timer.process
@@ -110,10 +112,9 @@ class World:
                 action()
             finally:
                 self.running = None
-            if is_over():
-                return True
-        self.now = max(self.now, until_s) if not is_over() else self.now
-        return is_over()
+            if self.failure is not None:
+                raise self.failure
+        self.now = max(self.now, until_s)
 
     def clock(self) -> float:
         """What wall clocks show."""
