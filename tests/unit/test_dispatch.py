@@ -267,17 +267,6 @@ async def test_a_worker_that_leaves_gives_everything_back(rig: Rig) -> None:
     assert [(job.job, job.attempt) for job in again] == [(job.job, 2) for job in leased]
 
 
-@scenario
-async def test_nothing_is_given_to_a_worker_that_has_left_while_its_connection_looks_open(rig: Rig) -> None:
-    rig.announce("w")
-    poll = asyncio.ensure_future(rig.exchange("w", wait_s=60.0))
-    await asyncio.sleep(0)
-    await rig.dispatch.farewell(m.FarewellRequest("w", "SIGTERM"), bundle("w"))
-    (job,) = await rig.want("a")
-    assert (await poll).jobs == []
-    assert rig.state(job) == "queued", "nobody would ever miss that worker"
-
-
 # --- silence
 
 
@@ -321,24 +310,6 @@ async def test_after_the_server_itself_stood_still_every_lease_gets_its_time_aga
     assert rig.state(job) == "leased"
     await rig.wait(HEARTBEAT_S - 10)
     assert (await rig.exchange("w", report(leased[0]))).verdicts[0].verdict == "accepted"
-
-
-@scenario
-async def test_what_came_while_the_server_stood_still_for_a_moment_is_read_first(rig: Rig) -> None:
-    (job,) = await rig.want("a")
-    leased = await rig.lease()
-    await rig.wait(HEARTBEAT_S * 0.7)
-    rig.now += HEARTBEAT_S * 0.4  # shorter than a lease; a sign of life came in that time, and waits to be read
-    rig.dispatch.tick()
-    await rig.beat("w", *leased)
-    rig.now += HEARTBEAT_S / 20
-    rig.dispatch.tick()
-    assert rig.state(job) == "leased", "it was heard in time"
-    for _ in range(8):  # a server that is always late still gives up who is silent
-        rig.now += HEARTBEAT_S * 0.2
-        rig.dispatch.tick()
-    await rig.book.submit(Unit())
-    assert rig.state(job) == "queued"
 
 
 @scenario
@@ -393,18 +364,3 @@ async def test_a_full_disk_leaves_nothing_behind_after_recovery(rig: Rig) -> Non
     rig.dispatch.load()
     assert rig.state(1) == "queued"
     assert [job.attempt for job in (await rig.exchange()).jobs] == [1]
-
-
-@scenario
-async def test_a_worker_that_was_lost_when_the_disk_was_full_is_lost_again_later(rig: Rig) -> None:
-    (job,) = await rig.want("a")
-    await rig.lease()
-    await rig.wait(HEARTBEAT_S - 10)
-    rig.book.fail_with = NoSpace("full")
-    with pytest.raises(NoSpace):
-        await rig.wait(20)
-    await rig.book.recover()
-    rig.dispatch.load()
-    assert rig.state(job) == "leased", "that it was lost is not in the book"
-    await rig.wait(HEARTBEAT_S + 10)
-    assert rig.state(job) == "queued"
