@@ -13,7 +13,8 @@ def test_every_endpoint_says_who_may_use_it() -> None:
 
 
 def test_only_first_contact_and_login_are_open_to_anyone() -> None:
-    assert {row.name for row in ENDPOINTS if row.policy is Policy.ANYONE} == {"authority", "login"}
+    """A connection request is first contact, too: signed, and nothing but a line in a list until a person agrees."""
+    assert {row.name for row in ENDPOINTS if row.policy is Policy.ANYONE} == {"authority", "login", "peer/request"}
 
 
 def test_every_request_has_exactly_one_row() -> None:

@@ -21,21 +21,24 @@ CALLERS = {
     "limited admin": Identity("bundle", "admin", "root", projects=LIMITED, serial="2"),
     "client bundle": Identity("bundle", "client", "ann", projects=LIMITED, serial="3"),
     "worker": Identity("bundle", "worker", "root", projects=None, serial="4"),
+    "peer": Identity("peer", "peer", "elsewhere", projects=None, serial="5"),
 }
 PEOPLE = {"stranger", "member", "super", "admin bundle", "limited admin", "client bundle"}
 MAY = {
     (Policy.ANYONE, OWN): set(CALLERS),
     (Policy.ANYONE, FOREIGN): set(CALLERS),
-    (Policy.ANY_BUNDLE_OR_USER, OWN): {*CALLERS} - {"anonymous"},
-    (Policy.ANY_BUNDLE_OR_USER, FOREIGN): {*CALLERS} - {"anonymous"},
+    (Policy.ANY_BUNDLE_OR_USER, OWN): {*CALLERS} - {"anonymous", "peer"},
+    (Policy.ANY_BUNDLE_OR_USER, FOREIGN): {*CALLERS} - {"anonymous", "peer"},
     (Policy.USER, OWN): PEOPLE,
     (Policy.USER, FOREIGN): PEOPLE,
     (Policy.MEMBER, OWN): PEOPLE - {"stranger"},
     (Policy.MEMBER, FOREIGN): {"super", "admin bundle"},
     (Policy.SUPER, OWN): {"super", "admin bundle"},
     (Policy.SUPER, FOREIGN): {"super", "admin bundle"},
-    (Policy.WORKER, OWN): {"worker", "admin bundle", "limited admin"},
-    (Policy.WORKER, FOREIGN): {"worker", "admin bundle", "limited admin"},
+    (Policy.WORKER, OWN): {"worker", "admin bundle", "limited admin", "peer"},
+    (Policy.WORKER, FOREIGN): {"worker", "admin bundle", "limited admin", "peer"},
+    (Policy.PEER, OWN): {"peer"},
+    (Policy.PEER, FOREIGN): {"peer"},
 }
 
 

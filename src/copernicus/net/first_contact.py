@@ -22,11 +22,15 @@ MOST_BYTES = 64 * 1024
 
 
 class Authority(msgspec.Struct, frozen=True):
-    """A server's CA certificate (PEM) and its fingerprint (SHA-256, hex). `is_own`: read from this user's own settings."""
+    """A server's CA certificate (PEM) and its fingerprint (SHA-256, hex). `is_own`: read from this user's own settings.
+
+    `secure_port` is what it says, 0: nothing.
+    """
 
     certificate: str
     fingerprint: str
     is_own: bool = False
+    secure_port: int = 0
 
 
 def fetch_authority(host: str, port: int) -> Authority:
@@ -46,8 +50,8 @@ def fetch_authority(host: str, port: int) -> Authority:
         body = response.read(MOST_BYTES)
         if response.status != 200:
             raise Unreachable(f"{host}:{port} does not show its CA (HTTP {response.status}).", "Is it the client port?")
-        certificate = decode(body, AuthorityReply).certificate
-        return Authority(certificate, fingerprint(certificate))
+        reply = decode(body, AuthorityReply)
+        return Authority(reply.certificate, fingerprint(reply.certificate), secure_port=reply.secure_port)
     except socket.gaierror:
         raise unknown_host(host) from None
     except (OSError, http.client.HTTPException) as error:

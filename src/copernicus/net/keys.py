@@ -91,6 +91,10 @@ class KeyFolder:
         )
         return _certificate_pem(certificate).decode(), _key_pem(key).decode()
 
+    def sign(self, data: bytes) -> bytes:
+        """Sign `data` with the CA's key, as this server (ECDSA with SHA-256, DER); raise `SettingsError`."""
+        return self._ca_key().sign(data, ec.ECDSA(hashes.SHA256()))
+
     def _is_current(self, authority: x509.Certificate, names: list[str], now: datetime.datetime) -> bool:
         if not self.server_certificate.exists() or not self.server_key.exists():
             return False

@@ -87,6 +87,22 @@ def server_secure_port_context(certificate: Path, key: Path, authority: str) -> 
     return context
 
 
+def trust_also(context: ssl.SSLContext, authority: str) -> None:
+    """Let a live context of the secure port take certificates of another server's CA, too; raise `CertificateRefused`.
+
+    There is no way back: whoever looks at a certificate asks `net.statements.Issuers` whose it is.
+    """
+    _trust(context, authority)
+
+
+def link_context(authority: str, certificate: str, key: str) -> ssl.SSLContext:
+    """Return the context for the secure port of the server with this CA, to which another one shows its certificate (PEM)."""
+    context = client_context(authority)
+    with _as_file(certificate.rstrip() + "\n" + key) as pem:
+        context.load_cert_chain(pem)
+    return context
+
+
 def renew(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     """Make a live server context show a renewed certificate; connections that stand go on. Raise `ssl.SSLError`, `OSError`."""
     server_client_port_context(certificate, key)  # a wrong pair would break the live context: tried on a fresh one first

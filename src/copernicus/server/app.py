@@ -24,7 +24,8 @@ from copernicus.config.running import FolderLock
 from copernicus.config.settings import ServerSettings
 from copernicus.errors import CopernicusError, Unavailable
 from copernicus.net.keys import KeyFolder
-from copernicus.net.tls import fingerprint, server_client_port_context, server_secure_port_context
+from copernicus.net.statements import Issuers
+from copernicus.net.tls import fingerprint, server_client_port_context, server_secure_port_context, trust_also
 from copernicus.server.access.audit import Audit
 from copernicus.server.access.door import Door
 from copernicus.server.access.users import Users
@@ -35,6 +36,8 @@ from copernicus.server.http.calls import About, Rooms
 from copernicus.server.http.files import Files
 from copernicus.server.http.lines import Lines
 from copernicus.server.http.server import HttpServer
+from copernicus.server.peers.room import PeerRoom
+from copernicus.server.peers.trust import Address, Trust
 from copernicus.server.projects.archives.service import Archives
 from copernicus.server.projects.keeping import Keeping
 from copernicus.server.projects.pool import Pool
@@ -50,6 +53,7 @@ BOOK_NAME, BLOBS_NAME = "book.sqlite", "blobs"
 RECOVERY_PAUSE_S = 1.0
 RENEWAL_S = 6 * 3600.0
 DAY_S = 24 * 3600.0
+LARGEST_MESSAGE = 1 << 30
 SWEEP_S, SWEEP_LEAST_S = 3600.0, 10.0
 _log = logging.getLogger(__name__)
 
@@ -113,6 +117,8 @@ class Server:
         closing.callback(self._dispatch.close)
         closing.callback(self._projects.answer_waiting)
         await self._listen()
+        self._peers.start()
+        closing.push_async_callback(self._peers.close)
         for duty in (self._watch_workers, self._watch_certificate, self._sweep):
             closing.push_async_callback(_ended, asyncio.create_task(duty()))
         closing.push_async_callback(self._end_recovery)
@@ -172,12 +178,32 @@ class Server:
             steering=Steering(self._dispatch, self._store, time.time),
             quarantine=Quarantine(self._dispatch, self._store, time.time),
             files=self._files,
+            peers=self._make_peers(about),
             about=about,
             refusal=lambda: self._refusal,
             stop=lambda: signal.raise_signal(signal.SIGTERM),
             read_settings=self._read_settings,
         )
         self._http = HttpServer(rooms, settings.message_limit_bytes)
+
+    def _make_peers(self, about: About) -> PeerRoom:
+        settings = self._settings
+        issuers = Issuers(about.fingerprint, about.authority)
+
+        def address() -> Address:
+            return Address(about.hostname, settings.public_host, about.client_port, about.secure_port)
+
+        trust = Trust(self._access, self._keys, issuers, about.fingerprint, about.authority, address, time.time)
+        self._peers = PeerRoom(
+            trust, issuers, self._keys, keep_alive_s=settings.keep_alive_interval, reconnect_s=settings.reconnect_interval,
+            limit_bytes=settings.message_limit_bytes or LARGEST_MESSAGE,
+        )  # fmt: skip
+        self._peers.trust_authority = self._trust_authority
+        return self._peers
+
+    def _trust_authority(self, authority: str) -> None:
+        """Let the secure port take another server's certificates; whose they are is looked at with every request."""
+        trust_also(self._contexts[1], authority)
 
     # The job book is loaded before the projects are: until then there is nobody to ask.
 

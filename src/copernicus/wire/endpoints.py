@@ -7,6 +7,10 @@ Every message is `POST /v1/<name>` with a JSON body. Blobs are beside the table,
                                         far (409 with the true `Upload-Offset` otherwise); 204 with the new
                                         `Upload-Offset`; the blob appears when all S bytes are there and hash to {hash}
 
+So is the link between two servers, over which either side sends the messages of `Policy.PEER` and `Policy.WORKER`:
+
+    GET   /v1/link                      a WebSocket, for trusted peers (`server.peers.link` says what goes over it)
+
 So is the archive of a project, which is made while it is sent:
 
     GET   /v1/archives/{project}        for members; with `?all=1` also what nothing refers to any more. A body that ends
@@ -26,6 +30,7 @@ PROTOCOL = 1
 PREFIX = "/v1/"
 BLOBS = "/v1/blobs/"
 ARCHIVES = "/v1/archives/"
+LINK = "/v1/link"
 
 
 class Policy(Enum):
@@ -34,9 +39,10 @@ class Policy(Enum):
     ANYONE = "no session needed"
     USER = "a user with a session, or a client or admin bundle"
     MEMBER = "a user with access to the project that the request names"
-    WORKER = "a worker or admin bundle"
+    WORKER = "a worker or admin bundle, or a trusted peer for its workers"
     ANY_BUNDLE_OR_USER = "a user, or any bundle"
     SUPER = "a super user, or an admin bundle that is limited to no project"
+    PEER = "a trusted peer, over its link"
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -113,6 +119,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("worker/stream", m.StreamRequest, m.StreamReply, Policy.WORKER),
     Endpoint("worker/checkpoint", m.CheckpointRequest, m.CheckpointReply, Policy.WORKER),
     Endpoint("worker/farewell", m.FarewellRequest, m.Done, Policy.WORKER),
+    Endpoint("peers", m.PeersRequest, m.PeersReply, Policy.USER),
+    Endpoint("peers/connect", m.ConnectServerRequest, m.ConnectServerReply, Policy.SUPER),
+    Endpoint("peers/trust", m.TrustRequest, m.PeersReply, Policy.SUPER),
+    Endpoint("peers/revoke", m.RevokePeerRequest, m.Done, Policy.SUPER),
+    Endpoint("peers/priority", m.PeerPriorityRequest, m.Done, Policy.SUPER),
+    Endpoint("peers/ping", m.PingRequest, m.PingReply, Policy.USER),
+    Endpoint("peers/network", m.NetworkRequest, m.NetworkReply, Policy.USER),
+    Endpoint("peer/request", m.PeerRequest, m.Done, Policy.ANYONE),
+    Endpoint("peer/hello", m.HelloRequest, m.HelloReply, Policy.PEER),
+    Endpoint("peer/part", m.PartRequest, m.Done, Policy.PEER),
+    Endpoint("peer/neighbours", m.NeighboursRequest, m.NeighboursReply, Policy.PEER),
     Endpoint("blob/status", m.BlobStatusRequest, m.BlobStatusReply, Policy.ANY_BUNDLE_OR_USER),
 )
 

@@ -11,9 +11,10 @@ class AuthorityRequest(Message, frozen=True):
 
 
 class AuthorityReply(Message, frozen=True):
-    """The CA certificate (PEM)."""
+    """The CA certificate (PEM), and the port for workers and other servers (0: not said)."""
 
     certificate: str
+    secure_port: int = 0
 
 
 class ServerInfoRequest(Message, frozen=True):

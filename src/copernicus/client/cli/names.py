@@ -138,6 +138,16 @@ GROUPS: dict[str, tuple[Row, ...]] = {
             ("fetch", "Write down all that is needed to run a job anywhere."),
         ),
     ),
+    "Network": _rows(
+        "network",
+        ("connect-server", "Ask another server for a connection."),
+        ("connected-servers", "List the other servers, in the order in which they are asked for jobs."),
+        ("trust", "Agree to the connection that a server has asked for."),
+        ("revoke", "Trust a server no more."),
+        ("node-pri", "Set when a server is asked for jobs."),
+        ("network", "Show which servers are connected."),
+        ("network-graph", "Write the network to a file for Graphviz."),
+    ),
     "Modules": _rows(
         "modules",
         ("new-module", "Write a module of your own that works, to begin with."),
@@ -149,6 +159,7 @@ GROUPS: dict[str, tuple[Row, ...]] = {
 ALIASES = {
     "p": "projects", "set-default": "cd", "get-default": "pwd", "list": "ls", "get-file": "getf", "s": "status",
     "set-file": "setf", "hold": "deactivate", "q": "queue", "r": "running", "h": "heartbeats",
+    "connect-node": "connect-server", "cs": "connected-servers", "list-nodes": "connected-servers", "set-pri": "node-pri",
 }  # fmt: skip
 
 _BY_NAME = {row.name: row for rows in GROUPS.values() for row in rows}

@@ -80,6 +80,19 @@ def dot(reply: m.GraphReply) -> str:
     return "\n".join([*rows, "}"]) + "\n"
 
 
+def network_dot(reply: m.NetworkReply) -> str:
+    """Return the network of servers in the language of Graphviz; a link that does not stand is dashed."""
+    rows = ["graph {", "  node [shape=box, style=filled, fillcolor=white];"]
+    for place, node in enumerate(reply.nodes):
+        colour = ', fillcolor="#bfe3bf"' if place == 0 else ""
+        name = text.clean(node.hostname) + "\n" + node.id[:16]
+        rows.append(f"  {_quoted(node.id)} [label={_quoted(name)}{colour}];")
+    for edge in reply.edges:
+        style = "" if edge.is_connected else " [style=dashed]"
+        rows.append(f"  {_quoted(edge.one)} -- {_quoted(edge.other)}{style};")
+    return "\n".join([*rows, "}"]) + "\n"
+
+
 def _has_border(reply: m.GraphReply, end: int) -> bool:
     return any(ends(reply, edge)[end] == BORDER for edge in reply.edges)
 

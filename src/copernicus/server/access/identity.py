@@ -17,12 +17,13 @@ class Identity(msgspec.Struct, frozen=True):
     anonymous  ""                          neither
     user       "user"                      a session
     bundle     "admin", "client", "worker" a bundle
+    peer       "peer"                      a certificate of another server's CA; `serial` is its fingerprint
 
     `projects` None: all projects. `limit` is that of a bundle for some projects only, None without one. `key` tells
     identities apart (for remembered answers): user name or bundle serial.
     """
 
-    kind: Literal["anonymous", "user", "bundle"]
+    kind: Literal["anonymous", "user", "bundle", "peer"]
     role: str = ""
     user: str = ""
     is_super: bool = False
@@ -34,7 +35,7 @@ class Identity(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         """A name for this identity that no other one has."""
-        return f"bundle {self.serial}" if self.kind == "bundle" else f"{self.kind} {self.user}".rstrip()
+        return f"{self.kind} {self.serial}" if self.kind in ("bundle", "peer") else f"{self.kind} {self.user}".rstrip()
 
     def may_see(self, project: str) -> bool:
         """Return whether `project` is within its reach."""
@@ -60,6 +61,12 @@ def authorise(policy: Policy, identity: Identity, project: str = "") -> None:
         return
     if identity.kind == "anonymous":
         raise NotAuthenticated("You are not logged in.", "Log in (cpcc login USER), or use a connection bundle (-c).")
+    if identity.kind == "peer":  # what a peer is told, it is told over its link
+        if policy not in (Policy.PEER, Policy.WORKER):
+            raise NotAllowed("Other servers may not do this.")
+        return
+    if policy is Policy.PEER:
+        raise NotAllowed("Only servers that this one trusts may do this.")
     if policy is Policy.ANY_BUNDLE_OR_USER:
         return
     if policy is Policy.SUPER:

@@ -17,6 +17,7 @@ from copernicus.server.dispatch.quarantine import Quarantine
 from copernicus.server.dispatch.steering import Steering
 from copernicus.server.http.files import Files
 from copernicus.server.http.lines import Line, Lines
+from copernicus.server.peers.room import PeerRoom
 from copernicus.server.projects.archives.service import Archives
 from copernicus.server.projects.keeping import Keeping
 from copernicus.server.projects.reproducing import Reproductions
@@ -78,6 +79,7 @@ class Rooms:
     steering: Steering
     quarantine: Quarantine
     files: Files
+    peers: PeerRoom
     about: About
     refusal: Callable[[], CopernicusError | None]
     stop: Callable[[], None]

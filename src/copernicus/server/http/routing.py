@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from copernicus.errors import CopernicusError, InternalError, NoSpace
 from copernicus.server.access.identity import authorise
-from copernicus.server.http import archives, blobs, holdings, jobs, projects, sessions, streams, users, workers
+from copernicus.server.http import archives, blobs, holdings, jobs, peers, projects, sessions, streams, users, workers
 from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.server.storage.abc import Unit
 from copernicus.wire.codec import decode
@@ -21,6 +21,7 @@ _WAIT_THEMSELVES = frozenset(
         "authority", "login", "logout", "server-info", "users", "user/add", "user/delete", "user/change", "user/password",
         "server/stop", "worker/announce", "worker/exchange", "worker/heartbeat",
         "worker/stream", "worker/checkpoint", "worker/farewell", "project/follow", "project/fetch-partial",
+        "peer/request", "peer/hello", "peer/part", "peer/neighbours",
     }
 )  # fmt: skip
 # These serve while the book cannot be used.
@@ -61,7 +62,7 @@ class Route:
 def all_handlers(rooms: Rooms) -> dict[str, Handler]:
     """The handlers of all nouns, by endpoint."""
     found: dict[str, Handler] = {}
-    for noun in (sessions, users, projects, archives, holdings, jobs, workers, streams, blobs):
+    for noun in (sessions, users, projects, archives, holdings, jobs, workers, streams, blobs, peers):
         found |= noun.handlers(rooms)
     return found
 

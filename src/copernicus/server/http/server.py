@@ -11,16 +11,26 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from copernicus.errors import CopernicusError, NotAuthenticated, SettingsError, TooLarge, Unavailable, UnknownPath, UsageError
-from copernicus.net.tls import serial_of
+from copernicus.errors import (
+    CopernicusError,
+    NotAllowed,
+    NotAuthenticated,
+    SettingsError,
+    TooLarge,
+    Unavailable,
+    UnknownPath,
+    UsageError,
+)
+from copernicus.net.tls import is_bundle_certificate, serial_of
 from copernicus.server.access.identity import Identity, authorise
 from copernicus.server.http import archives, blobs
 from copernicus.server.http.calls import Call, Rooms
 from copernicus.server.http.failures import failure, fault
 from copernicus.server.http.lines import Port
+from copernicus.server.http.links import link_server, peer_identity
 from copernicus.server.http.routing import all_handlers, build_routes
 from copernicus.wire.codec import encode
-from copernicus.wire.endpoints import ARCHIVES, BLOBS, PROTOCOL, Policy
+from copernicus.wire.endpoints import ARCHIVES, BLOBS, LINK, PROTOCOL, Policy
 
 KEEP_ALIVE_S = 300.0
 HANDSHAKE_S = 15.0
@@ -38,6 +48,7 @@ class HttpServer:
         self._rooms = rooms
         self.limit_bytes = message_limit_bytes
         self._routes = build_routes(rooms, all_handlers(rooms))
+        rooms.peers.serve = link_server(rooms, self._routes, lambda: self.limit_bytes)
         self._runners: list[web.ServerRunner] = []
         self._servers: list[web.Server] = []
 
@@ -92,6 +103,10 @@ class HttpServer:
         _check_protocol(request)
         identity = await self._identify(request, is_secure_port=is_secure_port)
         self._rooms.lines.heard(request.protocol, identity)
+        if identity.kind == "peer":
+            if path != LINK:
+                raise NotAllowed("What a server has to say to this one, it says over its link.")
+            return await self._rooms.peers.take_in(request, identity.serial)
         if path.startswith(ARCHIVES) and request.method == "GET":
             project = unquote(path.removeprefix(ARCHIVES))
             authorise(Policy.MEMBER, identity, project)
@@ -111,13 +126,21 @@ class HttpServer:
 
     async def _identify(self, request: web.BaseRequest, *, is_secure_port: bool) -> Identity:
         if is_secure_port:
-            transport = request.transport
-            serial = serial_of(transport.get_extra_info("ssl_object")) if transport is not None else None
+            shown = request.transport.get_extra_info("ssl_object") if request.transport is not None else None
+            issuer = self._issuer(shown)
+            if issuer and issuer != self._rooms.about.fingerprint:
+                return peer_identity(self._rooms, issuer)
+            serial = serial_of(shown) if issuer else None
             if serial is None:
                 raise NotAuthenticated("The certificate is not a bundle's.", "Use a bundle of this server.")
             return await self._rooms.door.identify(serial, None)
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         return await self._rooms.door.identify(None, token.strip() if scheme.lower() == "bearer" else None)
+
+    def _issuer(self, shown: ssl.SSLObject | None) -> str:
+        """The server whose CA issued the certificate that the caller shows (a bundle's, or a peer's for its links)."""
+        certificate = shown.getpeercert(binary_form=True) if shown is not None else None
+        return self._rooms.peers.issuers.of(certificate) if certificate and is_bundle_certificate(certificate) else ""
 
     async def _blob(self, request: web.BaseRequest, identity: Identity, blob: str) -> web.StreamResponse:
         authorise(Policy.ANY_BUNDLE_OR_USER, identity)

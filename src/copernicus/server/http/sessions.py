@@ -18,7 +18,7 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     about = rooms.about
 
     async def authority(call: Call, request: m.AuthorityRequest) -> m.AuthorityReply:
-        return m.AuthorityReply(about.authority)
+        return m.AuthorityReply(about.authority, about.secure_port)
 
     async def login(call: Call, request: m.LoginRequest) -> m.LoginReply:
         if call.is_secure_port:

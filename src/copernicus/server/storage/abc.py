@@ -18,6 +18,7 @@ from copernicus.model.jobs import Execution, JobDescription, JobState, StagedFil
 from copernicus.server.storage.access import (
     AccessStore as AccessStore,
     BundleRow as BundleRow,
+    PeerRecord as PeerRecord,
     SessionRow as SessionRow,
     UserRow as UserRow,
 )

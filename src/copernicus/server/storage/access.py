@@ -1,4 +1,4 @@
-"""The port of the access store: users, their projects, sessions and bundles."""
+"""The port of the access store: users, their projects, sessions, bundles and peers."""
 
 from __future__ import annotations
 
@@ -39,8 +39,32 @@ class BundleRow(msgspec.Struct, frozen=True):
     revoked_at: float | None = None
 
 
+class PeerRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Another server, known by the fingerprint of its CA `authority` (PEM). Rows stay when trust has ended.
+
+    `host` and ports are where it was last said to be. `seq` is that of its newest statement, `own_seq` that of the newest one
+    that was made for it: neither ever goes back. `projects` None: all of this server's are shared with it; `cores` None: it
+    may have all idle ones.
+    """
+
+    id: str
+    authority: str
+    hostname: str
+    host: str
+    client_port: int
+    secure_port: int
+    state: str
+    created_at: float
+    priority: int = 0
+    seq: int = 0
+    own_seq: int = 0
+    projects: tuple[str, ...] | None = None
+    cores: int | None = None
+    is_only_when_idle: bool = False
+
+
 class AccessStore(Protocol):
-    """Users, their projects, sessions and bundles of one server. Calls return when durable; from any thread.
+    """Users, their projects, sessions, bundles and peers of one server. Calls return when durable; from any thread.
 
     Two processes may use it at once (`cpc-server bundle` beside the running server). Every call may raise `Unavailable`.
     """
@@ -115,6 +139,14 @@ class AccessStore(Protocol):
 
     def put_bundle(self, bundle: BundleRow) -> None:
         """Insert or replace a bundle."""
+        ...
+
+    def peers(self) -> list[PeerRecord]:
+        """All other servers that are known, in the order in which they came."""
+        ...
+
+    def put_peer(self, peer: PeerRecord) -> None:
+        """Insert or replace a peer."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Users, sessions and bundles in SQLite."""
+"""Users, sessions, bundles and peers in SQLite."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from copernicus.server.storage.abc import BundleRow, SessionRow, UserRow
+import msgspec
+
+from copernicus.server.storage.abc import BundleRow, PeerRecord, SessionRow, UserRow
 from copernicus.server.storage.sqlite.database import database_errors, open_database, open_reader
 
 ACCESS_MIGRATIONS = (
@@ -30,6 +32,9 @@ ACCESS_MIGRATIONS = (
         serial TEXT PRIMARY KEY, role TEXT NOT NULL, user TEXT NOT NULL, projects TEXT NOT NULL,
         created_at REAL NOT NULL, expires_at REAL NOT NULL, revoked_at REAL
     ) STRICT, WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE peers (id TEXT PRIMARY KEY, data BLOB NOT NULL) STRICT;
     """,
 )
 
@@ -171,6 +176,16 @@ class SqliteAccessStore:
                 values,
             )
         )
+
+    def peers(self) -> list[PeerRecord]:
+        """All peers."""
+        rows = self._read("SELECT data FROM peers ORDER BY rowid")
+        return [msgspec.json.decode(data, type=PeerRecord) for (data,) in rows]
+
+    def put_peer(self, peer: PeerRecord) -> None:
+        """Insert or replace a peer."""
+        statement = "INSERT INTO peers (id, data) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET data = excluded.data"
+        self._write((statement, (peer.id, msgspec.json.encode(peer))))
 
     def close(self) -> None:
         """Close both connections."""

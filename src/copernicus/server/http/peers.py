@@ -1,0 +1,85 @@
+"""Other servers over HTTP: what people decide about them, and what they say themselves."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from copernicus.errors import UnknownPath
+from copernicus.server.http.calls import Call, Handler, Rooms
+from copernicus.server.peers.trust import rows_in_order
+from copernicus.wire import messages as m
+
+
+def handlers(rooms: Rooms) -> dict[str, Handler]:
+    """The messages between servers, and about them."""
+    room, trust, about = rooms.peers, rooms.peers.trust, rooms.about
+
+    def rows(ids: set[str] | None = None) -> list[m.PeerRow]:
+        found = rows_in_order([peer for peer in trust.all() if ids is None or peer.id in ids])
+        return [replace(row, is_connected=room.links.of(row.id) is not None) for row in found]
+
+    async def peers(call: Call, request: m.PeersRequest) -> m.PeersReply:
+        return m.PeersReply(rows(), trust.own)
+
+    async def connect(call: Call, request: m.ConnectServerRequest) -> m.ConnectServerReply:
+        peer = await trust.connect(request)
+        return m.ConnectServerReply(rows({peer.id})[0], trust.own)
+
+    async def agree(call: Call, request: m.TrustRequest) -> m.PeersReply:
+        trusted = await trust.trust(request)
+        return m.PeersReply(rows({peer.id for peer in trusted}), trust.own)
+
+    async def revoke(call: Call, request: m.RevokePeerRequest) -> m.Done:
+        peer = await room.revoke(request.id)
+        return m.Done(f"Server {peer.hostname} ({peer.id}) is trusted no more.")
+
+    async def priority(call: Call, request: m.PeerPriorityRequest) -> m.Done:
+        id = request.id or _at(rooms, request)
+        peer = await trust.change(id, priority=request.priority)
+        return m.Done(f"Server {peer.hostname} ({peer.id}) has priority {peer.priority}.")
+
+    async def ping(call: Call, request: m.PingRequest) -> m.PingReply:
+        return await room.ping(request.id)
+
+    async def network(call: Call, request: m.NetworkRequest) -> m.NetworkReply:
+        return await room.network(about.hostname)
+
+    async def introduce(call: Call, request: m.PeerRequest) -> m.Done:
+        await trust.receive(request)
+        return m.Done()
+
+    async def hello(call: Call, request: m.HelloRequest) -> m.HelloReply:
+        await trust.heard(call.identity.serial, request.statement, request.signature)
+        return m.HelloReply(about.hostname, about.version, rooms.dispatch.heartbeat_s)
+
+    async def part(call: Call, request: m.PartRequest) -> m.Done:
+        await trust.parted(call.identity.serial)
+        return m.Done()
+
+    async def neighbours(call: Call, request: m.NeighboursRequest) -> m.NeighboursReply:
+        return m.NeighboursReply(room.neighbours())
+
+    return {
+        "peers": peers,
+        "peers/connect": connect,
+        "peers/trust": agree,
+        "peers/revoke": revoke,
+        "peers/priority": priority,
+        "peers/ping": ping,
+        "peers/network": network,
+        "peer/request": introduce,
+        "peer/hello": hello,
+        "peer/part": part,
+        "peer/neighbours": neighbours,
+    }
+
+
+def _at(rooms: Rooms, request: m.PeerPriorityRequest) -> str:
+    found = [
+        peer for peer in rooms.peers.trust.all()
+        if request.host in (peer.host, peer.hostname) and request.client_port in (0, peer.client_port)
+    ]  # fmt: skip
+    if len(found) != 1:
+        which = "no server" if not found else "more than one server"
+        raise UnknownPath(f"There is {which} at {request.host}.", "Name it by its id; see: cpcc connected-servers")
+    return found[0].id
