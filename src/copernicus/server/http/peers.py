@@ -23,14 +23,18 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
 
     async def connect(call: Call, request: m.ConnectServerRequest) -> m.ConnectServerReply:
         peer = await trust.connect(request)
+        await rooms.record(call, "asked for a connection", f"server {peer.id}")
         return m.ConnectServerReply(rows({peer.id})[0], trust.own)
 
     async def agree(call: Call, request: m.TrustRequest) -> m.PeersReply:
         trusted = await trust.trust(request)
+        for peer in trusted:
+            await rooms.record(call, "trusted", f"server {peer.id}")
         return m.PeersReply(rows({peer.id for peer in trusted}), trust.own)
 
     async def revoke(call: Call, request: m.RevokePeerRequest) -> m.Done:
         peer = await room.revoke(request.id)
+        await rooms.record(call, "trusted no more", f"server {peer.id}")
         return m.Done(f"Server {peer.hostname} ({peer.id}) is trusted no more.")
 
     async def priority(call: Call, request: m.PeerPriorityRequest) -> m.Done:
