@@ -189,3 +189,19 @@ def test_a_secure_port_that_closes_before_its_first_reply_refused_the_bundle(key
             Caller.of_bundle(foreign).call(m.ServerInfoRequest())
     with pytest.raises(Unreachable):
         server.caller().call(m.ServerInfoRequest())
+
+
+def test_a_server_that_dies_has_not_refused_the_bundle(keys: KeyFolder) -> None:
+    with listener() as listening:
+        caller = Caller.of_bundle(made_bundle(keys, listening.getsockname()[1]))
+
+        def die() -> None:
+            for _ in range(2):  # the connection that was there, and one that was still let in
+                listening.accept()[0].close()
+            listening.close()
+
+        dying = threading.Thread(target=die)
+        dying.start()
+        with pytest.raises(Unreachable):
+            caller.call(m.ServerInfoRequest())
+        dying.join(20)

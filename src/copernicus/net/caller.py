@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, overload
@@ -18,6 +19,8 @@ from copernicus.wire.endpoints import BY_REQUEST, PROTOCOL
 
 TIMEOUT_S = 60.0
 MOST_REPLY_BYTES = 1 << 30
+SUSPICION_PAUSES_S = (0.1, 0.4)
+"""Between tries on a port that closes every connection, until it is believed to refuse the bundle."""
 
 
 class Caller:
@@ -281,15 +284,29 @@ class Caller:
         except ClosedBeforeAnswer as error:
             if not is_repeated or not (error.had_answers or self._is_suspicious()):
                 raise
-            # Closed while it was idle (or a server that was just stopping): one more try, on a new connection.
-            try:
-                response = self._connection.exchange(method, target, body, sent, limit_s)
-            except ClosedBeforeAnswer:
-                if self._is_suspicious():
-                    raise bundle_refused(self.where) from None
-                raise
+            response = self._once_more(method, target, body, sent, limit_s)
         self._was_answered = True
         return response
+
+    def _once_more(
+        self, method: str, target: str, body: bytes, headers: Mapping[str, str], limit_s: float
+    ) -> http.client.HTTPResponse:
+        """Closed while it was idle (or a server that was just stopping): one more try, on a new connection.
+
+        Where it may be that the bundle is refused, a few: a server that dies closes connections just so, but not for long.
+        """
+        pauses = SUSPICION_PAUSES_S if self._is_suspicious() else ()
+        for pause_s in pauses:
+            try:
+                return self._connection.exchange(method, target, body, headers, limit_s)
+            except ClosedBeforeAnswer:
+                time.sleep(pause_s)
+        try:
+            return self._connection.exchange(method, target, body, headers, limit_s)
+        except ClosedBeforeAnswer:
+            if pauses:
+                raise bundle_refused(self.where) from None
+            raise
 
     def read(self, response: http.client.HTTPResponse) -> bytes:
         """Return the body of a successful answer; raise the error that an unsuccessful one carries."""
