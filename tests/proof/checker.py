@@ -19,14 +19,19 @@ class Finding:
     what: str
 
 
-def judge_values(journal: Journal, inputs: list[int], outputs: list[int | None]) -> list[Finding]:
-    """Judge the doubling workload: each acknowledged value is there once, in the order of acknowledgement, and doubled."""
+MOST_LOST_WORKERS = 3
+"""A job that has cost so many workers is given to no further one."""
+
+
+def judge_values(journal: Journal, inputs: list[int], outputs: list[int | None], times: int = 2) -> list[Finding]:
+    """Judge an array and what came of it: each acknowledged value is there once, in the order of acknowledgement, and its
+    result is so many `times` the value."""
     findings = []
-    times = Counter(inputs)
+    counts = Counter(inputs)
     for operation in journal.operations:
-        if operation.seq is not None and not times[operation.value]:
+        if operation.seq is not None and not counts[operation.value]:
             findings.append(Finding("lost", f"value {operation.value}, acknowledged as transaction {operation.seq}"))
-    findings += [Finding("doubled", f"value {value} stands {count} times") for value, count in times.items() if count > 1]
+    findings += [Finding("doubled", f"value {value} stands {count} times") for value, count in counts.items() if count > 1]
     intended = {operation.value for operation in journal.operations}
     findings += [Finding("unexpected", f"value {value} that nobody set") for value in inputs if value not in intended]
     places = {value: place for place, value in enumerate(inputs)}
@@ -39,8 +44,8 @@ def judge_values(journal: Journal, inputs: list[int], outputs: list[int | None])
         result = outputs[index] if index < len(outputs) else None
         if result is None:
             findings.append(Finding("stuck", f"index {index} has no result"))
-        elif result != 2 * value:
-            findings.append(Finding("unexpected", f"index {index} is {result}, twice {value} is {2 * value}"))
+        elif result != times * value:
+            findings.append(Finding("unexpected", f"index {index} is {result}, {times} times {value} is {times * value}"))
     return findings
 
 
@@ -74,6 +79,16 @@ def judge_book(evidence: Evidence, jobs_wanted: int | None = None) -> list[Findi
         findings.append(Finding("doubled", f"{len(evidence.jobs)} jobs where {jobs_wanted} were wanted"))
     if jobs_wanted is not None and len(evidence.jobs) < jobs_wanted:
         findings.append(Finding("lost", f"{len(evidence.jobs)} jobs where {jobs_wanted} were wanted"))
+    return findings
+
+
+def judge_losses(evidence: Evidence) -> list[Finding]:
+    """Judge what jobs have cost: none of them more workers than three, whatever restarts came between."""
+    findings = []
+    for job in evidence.jobs:
+        lost = sum(outcome == "worker lost" for _, outcome in job.attempts)
+        if lost > MOST_LOST_WORKERS:
+            findings.append(Finding("unexpected", f"job {job.job} was given to another worker after it had cost {lost - 1}"))
     return findings
 
 

@@ -19,8 +19,13 @@ from copernicus.testing.system import System
 PATIENCE_S = 120.0
 
 
-def persist(client: Client, project: str, edits: list[Edit], request: str = "") -> int | None:
-    """Apply edits under one request id until the server answers, however often it is not there; return the sequence number."""
+def persist(
+    client: Client, project: str, edits: list[Edit], request: str = "", pause_s: float = 0.05, *, is_forgetful: bool = False
+) -> int | None:
+    """Apply edits under one request id until the server answers, however often it is not there; return the sequence number.
+
+    `is_forgetful` plants a bug: each try goes under an id of its own.
+    """
     request = request or uuid.uuid4().hex
     ends_at = time.monotonic() + PATIENCE_S
     while True:
@@ -30,7 +35,8 @@ def persist(client: Client, project: str, edits: list[Edit], request: str = "") 
             client.close()
             if time.monotonic() > ends_at:
                 raise
-            time.sleep(0.05)
+            time.sleep(pause_s)
+            request = uuid.uuid4().hex if is_forgetful else request
 
 
 class Doubling:
