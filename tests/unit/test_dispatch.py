@@ -322,6 +322,28 @@ async def test_a_lease_that_its_worker_never_heard_of_returns_without_blame(rig:
     assert (record.state, record.lost_workers) == ("queued", 0)
 
 
+@scenario
+async def test_a_worker_that_dies_before_its_first_sign_of_life_is_lost(rig: Rig) -> None:
+    (job,) = await rig.want("a")
+    await rig.lease()
+    rig.now += 30.0
+    await rig.exchange("w", cores=1)  # the last word that it says, about something else
+    await rig.wait(HEARTBEAT_S + 10)
+    record = rig.dispatch.jobs.record(job)
+    assert record is not None
+    assert (record.state, record.lost_workers, record.attempts[-1].outcome) == ("queued", 1, "worker lost")
+
+
+@scenario
+async def test_a_worker_that_speaks_and_gives_no_signs_of_life_keeps_no_lease_for_ever(rig: Rig) -> None:
+    (job,) = await rig.want("a")
+    await rig.lease()
+    for _ in range(30):
+        await rig.wait(10.0)
+        await rig.exchange("w", cores=0)
+    assert rig.state(job) == "queued"
+
+
 # --- restarts
 
 

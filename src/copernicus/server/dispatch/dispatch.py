@@ -147,6 +147,7 @@ class Dispatch:
     async def heartbeat(self, request: m.HeartbeatRequest, identity: Identity) -> m.HeartbeatReply:
         """Renew leases; the answer names the jobs that the worker shall stop. Nothing of this is stored."""
         worker = self._heard(request.worker, identity)
+        worker.beat_at = self._monotonic()
         why: dict[int, StopReason] = {}
         for beat in request.beats:
             is_current = self.workers.beat(worker, beat.job, beat.attempt, beat.progress)

@@ -33,7 +33,8 @@ class Lease:
 
 
 class Worker:
-    """One worker. `offer` None: it has not introduced itself since the server started, but has leases in the book.
+    """One worker. `offer` None: it has not introduced itself since the server started, but has leases in the book. `beat_at`:
+    when it last gave a sign of life, which names the jobs that it has; None: not since the server started.
 
     `leaves_at` is when its time is over, None: not known. `blobs` are large files that its jobs have read, the newest last.
     `lost_with` are the attempts, by job, that it had when it counted as lost.
@@ -45,6 +46,7 @@ class Worker:
         self.projects: frozenset[str] | None = None
         self.leases: dict[int, Lease] = {}
         self.seen_at, self.deadline = now, deadline
+        self.beat_at: float | None = None
         self.is_lost = False
         self.lost_with: dict[int, int] = {}
         self.sent_blobs: dict[str, None] = {}
@@ -85,6 +87,10 @@ class Worker:
         left_s = None if self.leaves_at is None else max(0.0, self.leaves_at - now)
         room = Room(free_cores, memory, gpus, is_idle=not self.leases, time_left_s=left_s)
         return WorkerView(offer, room, projects, self.leases, now, self.blobs, quarantine, is_able_elsewhere)
+
+    def is_beating(self, now: float, within_s: float) -> bool:
+        """Say whether its last sign of life is so recent."""
+        return self.beat_at is not None and now - self.beat_at <= within_s
 
     def is_new_blob(self, blob: str) -> bool:
         """Say whether this small file has not been sent to the worker lately, and remember that it now has been."""
@@ -176,14 +182,18 @@ class Workers:
         return [worker for worker in self if not worker.is_lost and worker.deadline < now]
 
     def unclaimed(self) -> list[tuple[Worker, int]]:
-        """Leases that their worker, though it speaks, has not named within the interval: it does not have the job."""
+        """Leases that their worker, though it speaks, has not named within the interval: it does not have the job.
+
+        A worker that has given no sign of life for half of the interval, whatever else it said, may have died of the job: so
+        much longer it has to become silent.
+        """
         now = self._monotonic()
         return [
             (worker, job)
             for worker in self
             if not worker.is_lost and worker.deadline >= now
             for job, lease in worker.leases.items()
-            if lease.deadline < now
+            if lease.deadline < now - (0.0 if worker.is_beating(now, self.heartbeat_s / 2) else self.heartbeat_s)
         ]
 
     def drop(self, name: str) -> None:
