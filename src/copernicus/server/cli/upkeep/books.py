@@ -16,8 +16,8 @@ from copernicus.model.jobs import OPEN_STATES
 from copernicus.server.cli.upkeep.findings import Inspection
 from copernicus.server.projects.holdings import Held, LogIndex, job_holds, network_holds
 from copernicus.server.storage.abc import JobRecord
-from copernicus.server.storage.sqlite.book import MIGRATIONS, row_checksum
-from copernicus.server.storage.sqlite.database import check_schema, database_errors, open_reader
+from copernicus.server.storage.sqlite.book import MIGRATIONS
+from copernicus.server.storage.sqlite.database import check_schema, database_errors, open_reader, row_checksum
 
 MOST_COMPLAINTS = 20
 """So many complaints of SQLite about one database are told."""

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apsw
 import msgspec
-from blake3 import blake3
 
-from copernicus.errors import CopernicusError, CorruptData
+from copernicus.errors import CopernicusError
 from copernicus.server.storage.abc import (
     AppendRecord,
     Change,
     DropProject,
     DropRetired,
-    HostRecord,
-    JobRecord,
-    ProjectRow,
     PutHost,
     PutJob,
     PutProject,
@@ -29,7 +25,8 @@ from copernicus.server.storage.abc import (
     Unit,
 )
 from copernicus.server.storage.groups import GroupWriter
-from copernicus.server.storage.sqlite.database import check_sqlite, database_errors, open_database, open_reader
+from copernicus.server.storage.sqlite.database import check_sqlite, database_errors, open_database, row_checksum
+from copernicus.server.storage.sqlite.reading import BookReader
 
 ANSWERS_KEPT_S = 7 * 24 * 3600.0
 _PRUNE_EVERY_S = 3600.0
@@ -87,24 +84,18 @@ _DROP_RETIRED = "DELETE FROM retired WHERE blob = ?"
 _PRUNE = "DELETE FROM answers WHERE at < ?"
 
 
-def row_checksum(data: bytes, *place: object) -> bytes:
-    """The hash of a row: its content and where it belongs, so that neither can change unnoticed."""
-    return blake3("\0".join(map(str, place)).encode() + b"\0" + data).digest(16)
-
-
-class SqliteBook:
+class SqliteBook(BookReader):
     """A `BookStore` in one file, made (with its folder, mode 0700) by the first unit that changes something.
 
     One connection in the writer's thread writes and checkpoints; a second one, in the event loop, only reads. `claim` is
-    called before the file is made; it raises `CopernicusError` when somebody else uses the folder. Reading raises
-    `CorruptData` when a row does not match its checksum.
+    called before the file is made; it raises `CopernicusError` when somebody else uses the folder.
     """
 
     def __init__(self, path: Path, claim: Callable[[], None] = lambda: None) -> None:
         check_sqlite()
-        self.path, self._claim = path, claim
+        super().__init__(path)
+        self._claim = claim
         self._writer: apsw.Connection | None = None
-        self._reader: apsw.Connection | None = None
         self._pruned_at = 0.0
         self._answers: dict[tuple[str, str], bytes] = {}
         if path.exists():
@@ -131,19 +122,17 @@ class SqliteBook:
 
     async def recover(self) -> None:
         """See `BookStore.recover`."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        super().close()
         await self._groups.recover()
         self._answers.clear()
 
     def close(self) -> None:
         """See `BookStore.close`."""
         self._groups.close()
-        for connection in (self._reader, self._writer):  # the writer last: it leaves one whole file without a log
-            if connection is not None:
-                connection.close()
-        self._reader = self._writer = None
+        super().close()
+        if self._writer is not None:  # last: it leaves one whole file without a log
+            self._writer.close()
+            self._writer = None
 
     def _commit(self, units: list[Unit]) -> None:
         """In the writer's thread: all units in one transaction, one fsync."""
@@ -202,98 +191,9 @@ class SqliteBook:
         if self.path.exists():
             self._writer = open_database(self.path, MIGRATIONS)
 
-    # --- reading
-
-    def _rows(self, statement: str, bindings: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-        if self._reader is None:
-            if self._writer is None:
-                return
-            self._reader = open_reader(self.path)
-        with database_errors(self.path):
-            yield from self._reader.execute(statement, bindings)
-
-    def projects(self) -> list[ProjectRow]:
-        """See `BookStore.projects`; raise `CorruptData` at a project that is damaged."""
-        found = []
-        for *row, checksum in self._rows("SELECT id, name, created_at, checksum FROM projects ORDER BY created_at, id"):
-            if row_checksum(b"", *row) != checksum:
-                raise self._damaged(f"project {row[0]}")
-            found.append(ProjectRow(*row))
-        return found
-
-    def records(self, project: str, after: int = 0) -> Iterator[tuple[int, bytes]]:
-        """See `BookStore.records`; raise `CorruptData` at a record that is damaged or missing."""
-        statement = "SELECT seq, data, checksum FROM records WHERE project = ? AND seq > ? ORDER BY seq"
-        for row in self._rows(statement, (project, after)):
-            yield self._record(project, *row)
-
-    def newest_records(self, project: str, before: int, count: int) -> list[tuple[int, bytes]]:
-        """See `BookStore.newest_records`; raise `CorruptData` at a record that is damaged."""
-        statement = "SELECT seq, data, checksum FROM records WHERE project = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
-        return [self._record(project, *row) for row in self._rows(statement, (project, before, count))]
-
-    def _record(self, project: str, seq: int, data: bytes, checksum: bytes) -> tuple[int, bytes]:
-        if row_checksum(data, project, seq) != checksum:
-            raise self._damaged(f"record {seq} of project {project}")
-        return seq, data
-
-    def jobs(self) -> Iterator[JobRecord]:
-        """See `BookStore.jobs`; raise `CorruptData` at a job that is damaged."""
-        for row in self._rows("SELECT id, data, checksum FROM jobs ORDER BY id"):
-            yield self._job(*row)
-
-    def job(self, job: int) -> JobRecord | None:
-        """See `BookStore.job`; raise `CorruptData` when it is damaged."""
-        for row in self._rows("SELECT id, data, checksum FROM jobs WHERE id = ?", (job,)):
-            return self._job(*row)
-        return None
-
-    def _job(self, number: int, data: bytes, checksum: bytes) -> JobRecord:
-        if row_checksum(data, number) != checksum:
-            raise self._damaged(f"job {number}")
-        return _decode_job(data)
-
-    def _damaged(self, what: str) -> CorruptData:
-        return CorruptData(f"{self.path} is damaged: {what} does not match its checksum.", "Restore a backup.")
-
-    def retired(self) -> dict[str, float]:
-        """See `BookStore.retired`."""
-        return {str(blob): float(since) for blob, since in self._rows("SELECT blob, since FROM retired")}
-
-    def hosts(self) -> list[HostRecord]:
-        """See `BookStore.hosts`; raise `CorruptData` at one that is damaged."""
-        found = []
-        for name, data, checksum in self._rows("SELECT name, data, checksum FROM hosts ORDER BY name"):
-            if row_checksum(data, "host", name) != checksum:
-                raise self._damaged(f"host {name}")
-            found.append(_decode_host(data))
-        return found
-
-    def last_job(self) -> int:
-        """See `BookStore.last_job`."""
-        return next((int(row[0]) for row in self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")), 0)
-
-    def attempt_floor(self) -> int:
-        """See `BookStore.attempt_floor`; raise `CorruptData` when it is damaged."""
-        highest = 0
-        for floor, begun_at, checksum in self._rows("SELECT floor, begun_at, checksum FROM epochs"):
-            if row_checksum(b"epoch", floor, begun_at) != checksum:
-                raise self._damaged(f"epoch {floor}")
-            highest = max(highest, floor)
-        return highest
+    def _is_there(self) -> bool:
+        return self._writer is not None
 
     def answer(self, request_id: str, who: str) -> bytes | None:
         """See `BookStore.answer`."""
-        waiting = self._answers.get((request_id, who))
-        if waiting is not None:
-            return waiting
-        statement = "SELECT answer, checksum FROM answers WHERE request_id = ? AND who = ?"
-        for answer, checksum in self._rows(statement, (request_id, who)):
-            if row_checksum(answer, request_id, who) != checksum:
-                raise self._damaged(f"the answer to request {request_id}")
-            return bytes(answer)
-        return None
-
-
-_decode_job = msgspec.json.Decoder(JobRecord).decode
-_decode_host = msgspec.json.Decoder(HostRecord).decode
+        return self._answers.get((request_id, who)) or super().answer(request_id, who)

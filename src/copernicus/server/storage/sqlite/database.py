@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
+from blake3 import blake3
 
 from copernicus.config.files import make_private_folder, sync_folder
 from copernicus.errors import CorruptData, NoSpace, SettingsError, Unavailable
@@ -109,6 +110,11 @@ def _migrate(connection: apsw.Connection, path: Path, migrations: Sequence[str])
             connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY) STRICT")
             connection.execute(migrations[number])
             connection.execute("INSERT INTO schema_version (version) VALUES (?)", (number + 1,))
+
+
+def row_checksum(data: bytes, *place: object) -> bytes:
+    """The hash of a row: its content and where it belongs, so that neither can change unnoticed."""
+    return blake3("\0".join(map(str, place)).encode() + b"\0" + data).digest(16)
 
 
 @contextmanager

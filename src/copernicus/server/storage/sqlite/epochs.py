@@ -7,7 +7,7 @@ import secrets
 import apsw
 import msgspec
 
-from copernicus.server.storage.sqlite.book import row_checksum
+from copernicus.server.storage.sqlite.database import row_checksum
 
 GAP = 2**20
 """More attempts than any job makes between a backup and its restoration."""
