@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -19,8 +20,10 @@ from copernicus.model.functions import ModuleSchema
 from copernicus.server.dispatch.views import JobViews
 from copernicus.server.dispatch.workers import Workers
 from copernicus.server.projects.service import Projects
+from copernicus.server.projects.snapshots import FORM, Snapshots
 from copernicus.server.storage.abc import AttemptRow, JobRecord, ProjectRow, Unit
 from copernicus.server.storage.memory import MemoryBook
+from copernicus.server.storage.snapshots import SnapshotFolder
 from copernicus.wire import messages as m
 
 
@@ -70,6 +73,8 @@ class Blobs(set[str]):
 class Office:
     """One server's projects, with a project `p`. `now` is its clock."""
 
+    snapshots = Path("no snapshots")
+
     def __init__(self) -> None:
         self.now, self.book, self.blobs, self.code = 1000.0, MemoryBook(), Blobs(), Code()
 
@@ -83,8 +88,9 @@ class Office:
             lambda: self.now,
         )
         self.projects = Projects(
-            store=self.book, jobs=self.jobs, blobs=cast(BlobFolder, self.blobs), pool=self.code, clock=lambda: self.now
-        )
+            store=self.book, jobs=self.jobs, blobs=cast(BlobFolder, self.blobs), pool=self.code,
+            snapshots=Snapshots(SnapshotFolder(self.snapshots, FORM), self.book), clock=lambda: self.now,
+        )  # fmt: skip
         self.jobs.load()
         begin = self.projects.open
         await begin()

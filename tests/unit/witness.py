@@ -14,6 +14,7 @@ from tests.unit.reference_history import rename, renamed
 from tests.unit.reference_model import Reference
 from tests.unit.reference_tree import get
 from tests.unit.told import Told
+from tests.unit.written_down import WrittenDown
 
 from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.calls import ControllerAnswer, ControllerCall
@@ -46,6 +47,7 @@ class Witness:
         self.clock = 0
         self.happened: Counter[str] = self.reference.happened
         self.deeds = Deeds(self)
+        self.written_down = WrittenDown()
         self.is_sound = True
         """No comparison has failed."""
         self.told = Told()
@@ -174,6 +176,8 @@ class Witness:
         """Lose everything but the log and the job book; go on from there."""
         self.compare_with_log()
         self.network, self.shadow, self.todo = self.shadow, Network(), []
+        if self.clock % 2:
+            self.network = self.written_down.again(self.network, self.log, self.happened)
         for one in self.reference.made.values():
             self.happened["a call was lost in a crash"] += one.asked is not None and one.function.kind == "controller"
             one.asked = None
@@ -195,6 +199,7 @@ class Witness:
     def fork(self) -> Witness:
         """Another server that comes up with the same log and job book."""
         other = Witness(self.every)
+        other.written_down = self.written_down.copy()
         other.log, other.asked, other.keys, other.clock = list(self.log), dict(self.asked), dict(self.keys), self.clock
         other.jobs, other.reference, other.seen_at = deepcopy(self.jobs), self.reference.copy(), dict(self.seen_at)
         other.deeds.done, other.catalog = dict(self.deeds.done), self.catalog

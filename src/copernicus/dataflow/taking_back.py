@@ -83,11 +83,11 @@ def is_undone(undos: dict[int, int], seq: int) -> bool:
 class Undoing:
     """Reads a log, record by record, for what is to be taken back: `seq`, whose record must come with the others.
 
-    `network` is the project as it stood after the last record that was read.
+    `network` is the project as it stood after the last record that was read; it may be given as it stood before `seq`.
     """
 
-    def __init__(self, seq: int) -> None:
-        self.seq, self.network = seq, Network()
+    def __init__(self, seq: int, network: Network | None = None) -> None:
+        self.seq, self.network = seq, network or Network()
         self.done: Done | None = None
         self.claim, self.before = Claim(), Before()
         self.is_upgrade = False

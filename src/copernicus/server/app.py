@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import ssl
+import sys
 import time
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -44,12 +45,15 @@ from copernicus.server.projects.pool import Pool
 from copernicus.server.projects.reproducing import Reproductions
 from copernicus.server.projects.retention import Retention, keep_sweeping
 from copernicus.server.projects.service import Projects
+from copernicus.server.projects.snapshots import FORM, Snapshots
 from copernicus.server.storage.abc import ProjectRow, Unit
+from copernicus.server.storage.snapshots import SnapshotFolder
 from copernicus.server.storage.sqlite.access import SqliteAccessStore
 from copernicus.server.storage.sqlite.book import SqliteBook
 from copernicus.wire.messages import ReadSettingsReply
 
-BOOK_NAME, BLOBS_NAME = "book.sqlite", "blobs"
+BOOK_NAME, BLOBS_NAME, SNAPSHOTS_NAME = "book.sqlite", "blobs", "snapshots"
+SNAPSHOT_MAKER = "copernicus.server.cli.upkeep.snapshotting"
 RECOVERY_PAUSE_S = 1.0
 RENEWAL_S = 6 * 3600.0
 DAY_S = 24 * 3600.0
@@ -147,7 +151,10 @@ class Server:
         )
         size = settings.server_cores or os.cpu_count() or 1
         pool = Pool(size, blobs.root, os.pathsep.join(settings.import_path))
-        self._projects = Projects(store=self._store, jobs=self._dispatch.jobs, blobs=blobs, pool=pool, clock=time.time)
+        snapshots = Snapshots(SnapshotFolder(self._run_dir / SNAPSHOTS_NAME, FORM), self._store, self._snapshot_command())
+        self._projects = Projects(
+            store=self._store, jobs=self._dispatch.jobs, blobs=blobs, pool=pool, snapshots=snapshots, clock=time.time
+        )
         self._dispatch.ends = self._projects
         self._dispatch.when_broken = self._recover_from
         self._store.when_refused(self._recover_from)
@@ -204,6 +211,9 @@ class Server:
     def _trust_authority(self, authority: str) -> None:
         """Let the secure port take another server's certificates; whose they are is looked at with every request."""
         trust_also(self._contexts[1], authority)
+
+    def _snapshot_command(self) -> list[str]:
+        return [sys.executable, "-m", SNAPSHOT_MAKER, str(self._run_dir / BOOK_NAME), str(self._run_dir / SNAPSHOTS_NAME)]
 
     # The job book is loaded before the projects are: until then there is nobody to ask.
 

@@ -20,6 +20,7 @@ from copernicus.errors import CopernicusError, InternalError, Unavailable
 from copernicus.server.projects.changes import Changes
 from copernicus.server.projects.ports import Jobs, ModuleCode
 from copernicus.server.projects.provisional import with_partial
+from copernicus.server.projects.snapshots import Snapshots
 from copernicus.server.projects.states import States
 from copernicus.server.storage.abc import AppendRecord, BookStore, ProjectRow, Unit
 
@@ -48,10 +49,11 @@ class LiveProject:
         jobs: Jobs,
         code: ModuleCode,
         clock: Callable[[], float],
+        snapshots: Snapshots,
         network: Network | None = None,
     ) -> None:
         self.row, self.catalog = row, catalog
-        self._store, self._jobs, self._code, self._clock = store, jobs, code, clock
+        self._store, self._jobs, self._code, self._clock, self._snapshots = store, jobs, code, clock, snapshots
         self._tasks: set[asyncio.Task[None]] = set()
         self._describing: dict[int, asyncio.Task[None]] = {}
         self._is_closed = self._is_broken = False
@@ -68,10 +70,17 @@ class LiveProject:
     def _read(self) -> Network:
         # What processes keep of a former reading is nothing that a difference can be told to.
         self._reading = secrets.token_hex(8)
-        network = Network()
-        for _, data in self._store.records(self.row.id):
+        network = self._snapshots.start(self.row.id)
+        first = network.seq
+        for _, data in self._store.records(self.row.id, network.seq):
             engine.fold(network, data)
+            self._snapshots.grow(self.row.id, len(data))
+        logger.info("project %s: %d records, of which %d are in a snapshot", self.row.name, network.seq, first)
         return network
+
+    async def network_before(self, seq: int) -> Network:
+        """The network as it stood at some record before `seq`, as near to it as a snapshot allows."""
+        return await self._snapshots.before(self.row.id, seq)
 
     def close(self) -> None:
         """Answers that come from now on are thrown away."""
@@ -84,6 +93,7 @@ class LiveProject:
         """Begin what is to be done, after the log was read."""
         unit = Unit()
         self.step(unit, engine.Resumed())
+        unit.then(self._snapshots.make_due)
         self._store.submit(unit)
 
     def step(self, unit: Unit, event: engine.Event) -> engine.Outcome:
@@ -92,6 +102,7 @@ class LiveProject:
             outcome = engine.step(self.network, self.catalog, event, self._clock())
         if outcome.data is not None and outcome.seq is not None:
             unit.add(AppendRecord(self.row.id, outcome.seq, outcome.data))
+            self._snapshots.grow(self.row.id, len(outcome.data))
             self.changes.tell()
             self.young.append((outcome.seq, outcome.data))
             unit.then(self._age)
@@ -101,6 +112,7 @@ class LiveProject:
 
     def _age(self) -> None:
         self.young.popleft()
+        self._snapshots.make_due()
 
     def try_out(self, event: engine.Event, answers: Answers) -> Trial:
         """Find what would follow from `event`, as far as `answers` go; nothing is changed. Raises what refuses it."""

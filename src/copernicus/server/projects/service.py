@@ -25,6 +25,7 @@ from copernicus.server.projects.past import Past
 from copernicus.server.projects.ports import Jobs, ModuleCode
 from copernicus.server.projects.previewing import preview
 from copernicus.server.projects.reuse import reused
+from copernicus.server.projects.snapshots import Snapshots
 from copernicus.server.projects.undoing import catch_up, find_undo, refuse_what_is_gone, told, with_remark
 from copernicus.server.projects.upgrades import conversions
 from copernicus.server.projects.workflows.declarations import at
@@ -53,9 +54,11 @@ class Projects:
     """Implements `storage.abc.JobEnds`. Everything runs in the event loop; answers wait until they are durable."""
 
     def __init__(
-        self, *, store: BookStore, jobs: Jobs, blobs: BlobFolder, pool: ModuleCode, clock: Callable[[], float]
+        self, *, store: BookStore, jobs: Jobs, blobs: BlobFolder, pool: ModuleCode, snapshots: Snapshots,
+        clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self._store, self._jobs, self._blobs, self._code, self._clock = store, jobs, blobs, pool, clock
+        self._snapshots = snapshots
         self._catalog = transaction.Catalog([])
         self._live: dict[str, LiveProject] = {}
         self._by_id: dict[str, LiveProject] = {}
@@ -84,7 +87,7 @@ class Projects:
                 project.resume()
 
     def _add(self, row: ProjectRow, network: Network | None = None) -> LiveProject:
-        project = LiveProject(row, self._catalog, self._store, self._jobs, self._code, self._clock, network)
+        project = LiveProject(row, self._catalog, self._store, self._jobs, self._code, self._clock, self._snapshots, network)
         self._live[row.name] = self._by_id[row.id] = project
         return project
 
@@ -92,6 +95,7 @@ class Projects:
         """Stop the pool; answers under way are thrown away, and asked for again at the next start."""
         for project in self._live.values():
             project.close()
+        await self._snapshots.close()
         await self._code.stop()
 
     def answer_waiting(self) -> None:
@@ -183,6 +187,7 @@ class Projects:
         unit, reply = Unit(), m.Done(f"Project {name} removed.")
         self._jobs.forget(unit, project.row.id)
         unit.add(DropProject(project.row.id))
+        unit.then(lambda: self._snapshots.drop(project.row.id))
         self._remember(unit, request_id, who, reply)
         await self._store.submit(unit)
         return reply

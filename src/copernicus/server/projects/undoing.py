@@ -31,8 +31,8 @@ async def find_undo(past: Past, seq: int | None, now: float) -> Undoing:
     """
     is_last, seq = seq is None, await _last(past) if seq is None else seq
     _refuse_what_is_no_edit(past, seq, now)
-    undoing = Undoing(seq)
-    records = await past.stored()
+    undoing = Undoing(seq, await past.project.network_before(seq))
+    records = await past.stored(undoing.network.seq)
     await asyncio.to_thread(_read, undoing, [data for _, data in records])
     await catch_up(past, undoing, now)
     if is_last and not undoing.claim.facts() and not undoing.is_upgrade:

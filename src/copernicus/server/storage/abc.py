@@ -222,7 +222,19 @@ class Unit:
         self.after.append(action)
 
 
-class BookStore(Protocol):
+class Logs(Protocol):
+    """The logs of projects, to be read."""
+
+    def records(self, project: str, after: int = 0) -> Iterator[tuple[int, bytes]]:
+        """The project's log records with a sequence number above `after`, in order."""
+        ...
+
+    def newest_records(self, project: str, before: int, count: int) -> list[tuple[int, bytes]]:
+        """Up to `count` of the project's log records with a sequence number below `before`, the newest first."""
+        ...
+
+
+class BookStore(Logs, Protocol):
     """The book of one server: projects, logs, jobs, remembered answers."""
 
     def submit(self, unit: Unit) -> Future[None]:
@@ -245,14 +257,6 @@ class BookStore(Protocol):
 
     def projects(self) -> list[ProjectRow]:
         """All projects."""
-        ...
-
-    def records(self, project: str, after: int = 0) -> Iterator[tuple[int, bytes]]:
-        """The project's log records with a sequence number above `after`, in order."""
-        ...
-
-    def newest_records(self, project: str, before: int, count: int) -> list[tuple[int, bytes]]:
-        """Up to `count` of the project's log records with a sequence number below `before`, the newest first."""
         ...
 
     def jobs(self) -> Iterator[JobRecord]:

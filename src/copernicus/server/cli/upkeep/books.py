@@ -11,16 +11,21 @@ import msgspec
 
 from copernicus.dataflow.checking import CheckedFold
 from copernicus.dataflow.network import Network
+from copernicus.dataflow.snapshot import encode
 from copernicus.errors import CopernicusError, CorruptData
 from copernicus.model.jobs import OPEN_STATES
+from copernicus.server.app import SNAPSHOTS_NAME
 from copernicus.server.cli.upkeep.findings import Inspection
 from copernicus.server.projects.holdings import Held, LogIndex, job_holds, network_holds
+from copernicus.server.projects.snapshots import FORM
 from copernicus.server.storage.abc import JobRecord
+from copernicus.server.storage.snapshots import SnapshotFolder
 from copernicus.server.storage.sqlite.book import MIGRATIONS
 from copernicus.server.storage.sqlite.database import check_schema, database_errors, open_reader, row_checksum
 
 MOST_COMPLAINTS = 20
 """So many complaints of SQLite about one database are told."""
+NOT_NEEDED = "Delete the folder snapshots: they are there to save time only."
 
 
 class Needed(msgspec.Struct, frozen=True):
@@ -36,6 +41,7 @@ class BookSurvey:
 
     def __init__(self, path: Path, inspection: Inspection) -> None:
         self.path, self._inspection = path, inspection
+        self._snapshots = SnapshotFolder(path.with_name(SNAPSHOTS_NAME), FORM)
         self.needed: dict[str, Needed] = {}
         self.names: list[str] = []
 
@@ -64,6 +70,7 @@ class BookSurvey:
 
     def _log(self, connection: apsw.Connection, id: str, name: str) -> tuple[Network, LogIndex] | None:
         fold, index = CheckedFold(), LogIndex()
+        snapshots = {head.seq: head for head in self._snapshots.heads(id)}
         for seq, data, checksum in connection.execute(
             "SELECT seq, data, checksum FROM records WHERE project = ? ORDER BY seq", (id,)
         ):
@@ -77,6 +84,10 @@ class BookSurvey:
                 self._inspection.add(self.path, f"Project {name}: {error.message}")
                 return None
             index.take(data)
+            if seq in snapshots and self._snapshots.read(snapshots[seq]) != encode(fold.network):
+                self._inspection.add(
+                    self.path, f"The snapshot of project {name} at record {seq} is not what the log says.", NOT_NEEDED
+                )
         try:
             return fold.end(), index
         except CorruptData as error:
