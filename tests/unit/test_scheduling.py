@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from functools import partial
 
 from hypothesis import given, strategies as st
 
+from copernicus.model.gpus import Gpu
 from copernicus.model.jobs import ExecutableOffer, WorkerOffer
 from copernicus.server.scheduling.explain import explain
 from copernicus.server.scheduling.matching import Assignment, match
 from copernicus.server.scheduling.queue import Lane, Queue, Waiting
-from copernicus.server.scheduling.shapes import Room, Shape, WorkerView
+from copernicus.server.scheduling.shapes import Room, Shape, WorkerView, can_run
+from copernicus.testing.cluster import Cluster, Holding, Machine
+from copernicus.worker.gpus import Device, Gpus
 
 SLEEP = (ExecutableOffer("sleep", "2022.5"),)
 
@@ -179,3 +184,54 @@ def test_a_poll_looks_at_as_many_jobs_as_it_gives_however_many_wait(monkeypatch:
     monkeypatch.setattr(Lane, "first", counted)  # type: ignore[attr-defined]
     assert len(match(queue, worker(24), 24, {})) == 24
     assert looked["times"] <= 5 * 24
+
+
+# --- GPUs
+
+A100, L4 = Gpu("NVIDIA A100-SXM4-80GB", 80 * 10**9), Gpu("NVIDIA L4", 24 * 10**9)
+
+
+def with_gpus(*gpus: Gpu, cores: int = 8, name: str = "w1") -> WorkerOffer:
+    return WorkerOffer(name, "here", "smp", cores, SLEEP, gpus=len(gpus), gpu_devices=gpus)
+
+
+def test_a_kind_of_gpu_is_matched_by_a_part_of_its_name_and_missed_by_name() -> None:
+    machine = Machine(with_gpus(A100, A100), None, tells=True)
+    assert len(match(queue_of(waiting(1, gpus=2, gpu_kind="a100")), machine.view(0), 9, {})) == 1
+    for kind, count, why in (
+        ("H100", 1, "it has 2 × NVIDIA A100-SXM4-80GB (80 GB), needed: 1 H100"),
+        ("A100", 3, "it has 2 GPUs, needed: 3 A100"),
+    ):
+        job = waiting(1, gpus=count, gpu_kind=kind)
+        assert match(queue_of(job), machine.view(0), 9, {}) == []
+        assert why in "\n".join(explain(job, [machine.view(0)]))
+    old = WorkerView(WorkerOffer("w1", "here", "smp", 8, SLEEP, gpus=1), Room(8, None, 1))
+    assert "it has 1 GPU, of which it says no name, needed: 1 L4" in "\n".join(
+        explain(waiting(1, gpus=1, gpu_kind="L4"), [old])
+    )
+    machine.hold(1, Holding(waiting(1, gpus=2), 1, 0.0))
+    busy = "\n".join(explain(waiting(2, gpus=1, gpu_kind="a100"), [machine.view(0)]))
+    assert "0 of 2 a100 GPUs free, 1 needed" in busy
+
+
+@given(st.lists(st.sampled_from([A100, L4]), min_size=1, max_size=6), st.integers(0, 10**6))
+def test_what_matching_gives_a_worker_always_has_the_gpus_for(gpus: list[Gpu], seed: int) -> None:
+    """On hosts with GPUs of several kinds, too, whichever of them the worker takes."""
+    chance, cluster = random.Random(seed), Cluster()
+    machine = cluster.join(with_gpus(*gpus))
+    pool = Gpus([Device(str(number), gpu) for number, gpu in enumerate(gpus)])
+    taken: dict[int, tuple[Device, ...]] = {}
+
+    def claim(machine: Machine, given: list[Assignment]) -> None:
+        for assignment in given:
+            shape = cluster.queued(assignment.job).shape
+            taken[assignment.job] = pool.claim(shape.gpus, shape.gpu_kind)
+
+    cluster.when_given, cluster.when_ended = claim, lambda job: pool.release(taken.pop(job.job))
+    for number in range(30):
+        kind = chance.choice(["", "a100", "L4"])
+        job = waiting(number, gpus=chance.randint(0, 2), gpu_kind=kind, executable="sleep")
+        cluster.at(chance.uniform(0, 10), partial(cluster.submit, job, chance.uniform(1, 5)))
+    cluster.run(1000.0)
+    left = [job.shape for job, _, _ in cluster.still_queued()]
+    assert not [shape for shape in left if can_run(shape, machine.view(cluster.now))], "jobs that fit are left over"

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from copernicus.model.gpus import Gpu
 from copernicus.model.values import FileRef
 
 JobState = Literal["blocked", "queued", "leased", "done", "failed", "cancelled"]
@@ -16,13 +17,14 @@ PRIORITY_MIN, PRIORITY_MAX = -30, 30
 
 
 class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one job needs. `cores_max` None means: as many as there are."""
+    """What one job needs. `cores_max` None means: as many as there are. `gpu_kind` is a part of the names of its GPUs."""
 
     cores_min: int = 1
     cores_max: int | None = 1
     memory_bytes: int | None = None
     gpus: int = 0
     wall_time_s: float | None = None
+    gpu_kind: str = ""
 
 
 class StagedFile(msgspec.Struct, frozen=True):
@@ -130,7 +132,10 @@ class ExecutableOffer(msgspec.Struct, frozen=True):
 
 
 class WorkerOffer(msgspec.Struct, frozen=True):
-    """What a worker announces: where it is (`site` names the cluster or centre), what it can run, and how much of it."""
+    """What a worker announces: where it is (`site` names the cluster or centre), what it can run, and how much of it.
+
+    `gpus` is how many there are, `gpu_devices` what they are (nothing: an older worker does not say).
+    """
 
     worker: str
     hostname: str
@@ -143,6 +148,7 @@ class WorkerOffer(msgspec.Struct, frozen=True):
     project: str | None = None
     time_left_s: float | None = None
     site: str = ""
+    gpu_devices: tuple[Gpu, ...] = ()
 
 
 class LeasedJob(msgspec.Struct, frozen=True):
@@ -166,7 +172,8 @@ class Execution(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `program` is the command before the job's arguments, `program_hash` the BLAKE3 of the file it is (of the script, where
     an interpreter runs one), "" when it is none. `environment` holds what the executable adds and what of the worker's own
-    environment such programs heed. `bytes_in` counts the files staged, `bytes_out` those collected.
+    environment such programs heed. `bytes_in` counts the files staged, `bytes_out` those collected. `gpus` are the names of
+    the GPUs that it had.
     """
 
     program: tuple[str, ...] = ()
@@ -174,6 +181,7 @@ class Execution(msgspec.Struct, frozen=True, omit_defaults=True):
     environment: dict[str, str] = {}
     bytes_in: int = 0
     bytes_out: int = 0
+    gpus: tuple[str, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -34,6 +34,7 @@ class CommandTemplate:
     checkpoint: tuple[str, ...] = ()
     watch: tuple[str, ...] = ()
     done_when: str | None = None
+    gpu_kind: str = ""
     rules: tuple[Rule, ...] = ()
 
     def job(self, **inputs: Any) -> Job[Any]:
@@ -61,6 +62,7 @@ class CommandTemplate:
             checkpoint=self.checkpoint,
             watch=self.watch,
             done_when=self.done_when,
+            gpu_kind=self.gpu_kind,
             rules=self.rules,
             seed=None if numbers.get("seed") is None else int(numbers["seed"]),
         )

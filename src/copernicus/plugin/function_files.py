@@ -28,7 +28,7 @@ from copernicus.plugin.templates import Part, Place, Spread, read_argument, read
 _RULE_KEYS = msgspec.structs.fields(Rule)
 _KEYS: dict[str, tuple[type, ...]] = {
     "run": (str,), "help": (str,), "argv": (list,), "until": (list,), "in": (dict,), "out": (dict,), "needs": (list, dict),
-    "environment": (dict,), "checkpoint": (list,), "watch": (list,), "done_when": (str,), "rules": (list,),
+    "environment": (dict,), "checkpoint": (list,), "watch": (list,), "done_when": (str,), "gpu_kind": (str,), "rules": (list,),
     "cores": (int, list, str), "priority": (int, str), "gpus": (int, str), "memory_bytes": (int, str),
     "wall_time_s": (int, float, str), "seed": (int, str),
     "checkpoint_every_s": (int, float, str), "deterministic": (bool,), "scatter": (str,), "whole": (list,),
@@ -201,7 +201,7 @@ class _Table:
             where=self._where(), run=table["run"], signature=signature, sources=sources, argv=parts["argv"],
             until=parts["until"], needs=needs, cores=cores, numbers=numbers, environment=environment,
             checkpoint=tuple(table.get("checkpoint", [])), watch=tuple(table.get("watch", [])),
-            done_when=table.get("done_when"), rules=rules,
+            done_when=table.get("done_when"), gpu_kind=table.get("gpu_kind", ""), rules=rules,
         )  # fmt: skip
 
 

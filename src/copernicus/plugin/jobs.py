@@ -97,6 +97,7 @@ class Job(Generic[OutT]):
     rules          how an attempt is judged that did not finish; the first that matches counts
     seed           the random seed among the arguments, kept with the job so that people can cite it
     checkpoint_every_s  how often the checkpoint is worth keeping while the job runs, at least 10 (default: the worker's)
+    gpus, gpu_kind how many GPUs, and if it matters which: a part of their name, in capitals or not ("A100")
     tolerances     by output: by what part its numbers may differ when `cpcc reproduce` runs the job again ({"energy": 1e-6})
     """
 
@@ -118,6 +119,7 @@ class Job(Generic[OutT]):
     seed: int | None = None
     checkpoint_every_s: float | None = None
     tolerances: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    gpu_kind: str = ""
 
     def describe(self, out: Shape) -> JobDescription:
         """Return the job description; `out` is the shape of the outputs. Raises `ModuleError` for what cannot be."""
@@ -142,7 +144,7 @@ class Job(Generic[OutT]):
             outputs=describe_outputs(self.outputs, out),
             environment=dict(self.environment),
             done_when=self.done_when,
-            resources=Resources(least, most, self.memory_bytes, self.gpus, self.wall_time_s),
+            resources=Resources(least, most, self.memory_bytes, self.gpus, self.wall_time_s, self.gpu_kind),
             priority=max(PRIORITY_MIN, min(PRIORITY_MAX, self.priority)),
             checkpoint=tuple(self.checkpoint),
             watch=tuple(self.watch),

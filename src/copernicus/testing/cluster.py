@@ -40,7 +40,8 @@ class Machine:
     def view(self, now: float) -> WorkerView:
         """The machine as the server sees it."""
         left_s = self.leaves_at - now if self.tells and self.leaves_at is not None else None
-        room = Room(self.cores, self.memory_bytes, self.gpus, is_idle=not self.leases, time_left_s=left_s)
+        names = tuple(gpu.name for gpu in self.offer.gpu_devices)
+        room = Room(self.cores, self.memory_bytes, self.gpus, not self.leases, left_s, names)
         return WorkerView(self.offer, room, None, self.leases, now, self.blobs)
 
     def hold(self, job: int, holding: Holding) -> None:

@@ -26,6 +26,7 @@ from copernicus.worker.desk import Desk
 from copernicus.worker.exchange import Caller, Exchange
 from copernicus.worker.fetching import Fetcher
 from copernicus.worker.folder import WorkFolder
+from copernicus.worker.gpus import Gpus
 from copernicus.worker.heartbeat import Heartbeat
 from copernicus.worker.leftovers import deliver_leftovers
 from copernicus.worker.place import Place
@@ -97,6 +98,7 @@ class Agent:
         connection: Connection,
         place: Place,
         say: Callable[[str], None],
+        gpus: Gpus | None = None,
     ) -> None:
         self.worker = f"{host_name()}-{uuid.uuid4().hex[:12]}"
         self._options = options
@@ -112,7 +114,8 @@ class Agent:
         self._shelf = Shelf(place.blobs, connection.download)
         self._spool = Spool(place.spool, self.worker)
         self._desk = Desk(platform.cores, self._begin, options.cores_per_job)
-        self._tools = Tools(self.worker, platform, self._shelf, grace_s=options.grace_s)
+        self._gpus = gpus or Gpus()
+        self._tools = Tools(self.worker, platform, self._shelf, self._gpus, grace_s=options.grace_s)
 
     def run(self) -> None:
         """Work until told to stop, idle for too long, or out of time; raise `CopernicusError` when the server refuses us."""
@@ -177,6 +180,8 @@ class Agent:
             project=self._options.project,
             time_left_s=None if jobs_s is None else max(0.0, jobs_s - (time.monotonic() - self._began_at)),
             site=site_name(),
+            gpus=len(self._gpus.offered),
+            gpu_devices=self._gpus.offered,
         )
 
     def announce(self) -> AnnounceReply:

@@ -14,6 +14,7 @@ import click
 from copernicus._version import __version__
 from copernicus.errors import UsageError
 from copernicus.model.counts import counted
+from copernicus.model.gpus import describe_gpus
 from copernicus.net.bundle import find_bundle
 from copernicus.plugin import registry
 from copernicus.plugin.programs import is_program_name
@@ -21,6 +22,7 @@ from copernicus.plugin.registry import Absent, Found
 from copernicus.program import File, Word, run
 from copernicus.worker.agent import Agent, Options
 from copernicus.worker.connection import ServerConnection
+from copernicus.worker.gpus import Gpus, find_gpus
 from copernicus.worker.place import Place
 from copernicus.worker.platforms import Platform
 from copernicus.worker.platforms.smp import usable_cores
@@ -95,8 +97,10 @@ def work(
             f"Note: this machine has {counted(len(usable_cores()), 'core')}; jobs share them, as -n {cores} says.", err=True
         )
     found, absent = programs_for(platform.name, allow)
-    agent = Agent(options, platform, found, connection, Place(work_dir), say)
+    gpus = find_gpus()
+    agent = Agent(options, platform, found, connection, Place(work_dir), say, gpus)
     say(f"Worker ID: {agent.worker}")
+    tell_gpus(gpus)
     tell_programs(platform.name, found, absent)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _calling(agent.stop))
@@ -110,6 +114,7 @@ def check(options: Options, cores: int | None, bundle: Path | None, allow: Seque
     say(f"Platform: {platform.name}, {counted(platform.cores, 'core')}")
     if options.cores_per_job:
         say(f"At most {counted(options.cores_per_job, 'core')} for a job")
+    tell_gpus(find_gpus())
     tell_programs(platform.name, found, absent)
     platform.close()
     connection = find_bundle(bundle)
@@ -138,6 +143,11 @@ def programs_for(platform: str, allow: Sequence[str] = ()) -> tuple[list[Found],
             )
     found, absent = registry.executables(allowed=allow)
     return [program for program in found if program.executable.platform == platform], absent
+
+
+def tell_gpus(gpus: Gpus) -> None:
+    """Print which GPUs jobs can have, or why none."""
+    say(f"GPUs: {describe_gpus(gpus.offered) or f'none ({gpus.why})'}")
 
 
 def tell_programs(platform: str, found: list[Found], absent: list[Absent]) -> None:

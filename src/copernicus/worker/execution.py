@@ -19,10 +19,13 @@ def located(argv: tuple[str, ...]) -> tuple[str, ...]:
     return (_located(argv[0]), *argv[1:])
 
 
-def executed(executable: Executable, own: Mapping[str, str], bytes_in: int, bytes_out: int) -> Execution:
+def executed(
+    executable: Executable, own: Mapping[str, str], bytes_in: int, bytes_out: int, gpus: tuple[str, ...] = ()
+) -> Execution:
     """Return what is known of one attempt at running `executable`; `own` is what programs see of the worker's environment."""
     program = located(executable.argv)
-    return Execution(program, program_hash(program), heeded_environment(own, executable.environment), bytes_in, bytes_out)
+    environment = heeded_environment(own, executable.environment)
+    return Execution(program, program_hash(program), environment, bytes_in, bytes_out, gpus)
 
 
 def program_hash(argv: tuple[str, ...]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ from copernicus.worker.collecting import Collector, MissingOutput, Parcel
 from copernicus.worker.environment import check_job_environment, own_environment, program_environment
 from copernicus.worker.execution import executed, located
 from copernicus.worker.folder import WorkFolder
+from copernicus.worker.gpus import Device, Gpus, NoGpu
 from copernicus.worker.harvest import STREAMS, Harvest
 from copernicus.worker.judging import Judgement, judge
 from copernicus.worker.live_folder import LiveFolder
@@ -42,6 +44,7 @@ class Tools:
     worker: str
     platform: Platform
     shelf: Shelf
+    gpus: Gpus = field(default_factory=Gpus)
     inline_limit_bytes: int = 65536
     grace_s: float = GRACE_S
     environment: Mapping[str, str] = field(default_factory=own_environment)
@@ -73,6 +76,7 @@ class Attempt:
         self._kill_at: float | None = None
         self._bytes_in = 0
         self._memory_bytes = 0
+        self._gpus: tuple[Device, ...] = ()
 
     # --- the attempt's own thread ---
 
@@ -83,19 +87,16 @@ class Attempt:
             folder = work.prepare()
             self._stage(folder)
             self.live.begin(folder)
-            cpus = self._tools.platform.claim(self.cores)
-            try:
+            with self._claimed() as cpus:
                 begun = time.monotonic()
                 status, is_alone = self._execute(folder, cpus)
                 wall_s = time.monotonic() - begun
-            finally:
-                self._tools.platform.release(cpus, self.cores)
             return self._conclude(Harvest(folder), status, wall_s)
         except _Stopped:
             return Ended(self._report("interrupted", self._why()))
         except ValueError as error:
             return Ended(self._report("failed", self._not_started(error)))
-        except CannotStart as error:
+        except (CannotStart, NoGpu) as error:
             return self._unable("failed", self._not_started(error))
         except Lost as error:
             return self._unable("retry", f"The program was lost: {error}.")
@@ -110,6 +111,20 @@ class Attempt:
         finally:
             self.live.end()
             work.clear(is_alone)
+
+    @contextlib.contextmanager
+    def _claimed(self) -> Iterator[frozenset[int] | None]:
+        """Hold cores and GPUs; gives the numbers of the cores."""
+        platform, gpus, resources = self._tools.platform, self._tools.gpus, self.lease.description.resources
+        self._gpus = gpus.claim(resources.gpus, resources.gpu_kind)
+        try:
+            cpus = platform.claim(self.cores)
+            try:
+                yield cpus
+            finally:
+                platform.release(cpus, self.cores)
+        finally:
+            gpus.release(self._gpus)
 
     def _not_started(self, error: Exception) -> str:
         return f"{self.lease.description.executable} was not started: {error}."
@@ -152,7 +167,8 @@ class Attempt:
             raise CannotStart(f"this worker has no {description.executable} {description.versions}".rstrip())
         executable = self._program.executable
         shared = program_environment(self._tools.environment, executable.environment, self.cores)
-        environment = {**shared, **description.environment, TAG: self._tag, "TMPDIR": str(folder)}
+        own = {TAG: self._tag, "TMPDIR": str(folder), **self._tools.gpus.environment(self._gpus)}
+        environment = {**shared, **description.environment, **own}
         return Launch(
             argv=(*located(executable.argv), *description.arguments),
             folder=folder,
@@ -285,7 +301,8 @@ class Attempt:
         report = Report(lease.job, lease.attempt, outcome, error=error, cores=self.cores)
         if found is None:
             return report
-        execution = executed(found.executable, self._tools.environment, self._bytes_in, bytes_out)
+        gpus = tuple(device.gpu.name for device in self._gpus)
+        execution = executed(found.executable, self._tools.environment, self._bytes_in, bytes_out, gpus)
         return msgspec.structs.replace(report, version=found.version, execution=execution)
 
 

@@ -8,6 +8,7 @@ import click
 
 from copernicus.client.cli.context import Context, command, pass_context
 from copernicus.client.output import text
+from copernicus.model.gpus import describe_gpus
 from copernicus.model.jobs import JobState
 from copernicus.wire import messages as m
 
@@ -146,10 +147,10 @@ def workers_command(context: Context) -> None:
     rows = context.client.workers()
 
     def lines() -> Iterator[str]:
-        head = ("HOST", "WORKER", "PLATFORM", "CORES", "JOBS", "HEARD FROM", "PROJECT", "EXECUTABLES")
+        head = ("HOST", "WORKER", "PLATFORM", "CORES", "GPUS", "JOBS", "HEARD FROM", "PROJECT", "EXECUTABLES")
         cells = [
-            (row.offer.hostname, row.offer.worker, row.offer.platform, f"{row.cores_used} of {row.offer.cores}", str(row.jobs),
-             _heard(row), row.offer.project or "",
+            (row.offer.hostname, row.offer.worker, row.offer.platform, f"{row.cores_used} of {row.offer.cores}",
+             describe_gpus(row.offer.gpu_devices), str(row.jobs), _heard(row), row.offer.project or "",
              "\n".join(f"{program.name} {program.version}" for program in row.offer.executables) or "none")
             for row in rows
         ]  # fmt: skip

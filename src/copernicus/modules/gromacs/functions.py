@@ -38,10 +38,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class Resources:
-    """How many cores a simulation may have."""
+    """How many cores a simulation may have, and how many GPUs (none, if not given)."""
 
     cores_min: int | None = None
     cores_max: int | None = None
+    gpus: int | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ def mdrun_parts(
         ),
         until=option("--nsteps", nsteps),
         cores=(least, None if allowed.cores_max is None else max(least, allowed.cores_max)),
+        gpus=allowed.gpus or 0,
         priority=priority,
         checkpoint=["state.cpt"],
         watch=["md.part*.log", "ener.part*.edr"],

@@ -66,6 +66,7 @@ def segment(
     platform: Annotated[str, "OpenMM platform; auto: Reference for tiny systems, else the fastest"] = "auto",
     cores_max: int = 1,
     priority: int = 0,
+    gpus: int = 0,
 ) -> Job[Simulated]:
     """Simulates for a given time with Langevin dynamics; velocities come with `positions`, or are drawn anew."""
     return Job(
@@ -83,6 +84,7 @@ def segment(
         ),
         until=["--length-ps", length_ps],
         cores=(1, max(1, cores_max)),
+        gpus=gpus,
         priority=priority,
         checkpoint=["segment.npz", "trajectory.dcd"],
         done_when="end.npz",

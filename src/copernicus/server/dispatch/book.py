@@ -127,6 +127,7 @@ class Jobs:
             wall_time_s=resources.wall_time_s,
             can_stop=bool(job.description.checkpoint),
             avoids=suspect_hosts(job),
+            gpu_kind=resources.gpu_kind if resources.gpus else "",
         )
         most = min(limits) if limits else None
         priority, _ = self.inheritance.priority(job)

@@ -52,10 +52,12 @@ class Worker:
         self.sent_blobs: dict[str, None] = {}
         self.blobs: dict[str, None] = {}
         self.leaves_at: float | None = None
+        self._gpu_names: tuple[str, ...] = ()
 
     def introduce(self, offer: WorkerOffer, projects: frozenset[str] | None, now: float) -> None:
         """It says what it offers; `projects` are those that its bundle covers."""
         self.offer, self.projects = offer, projects
+        self._gpu_names = tuple(gpu.name for gpu in offer.gpu_devices)
         self.leaves_at = None if offer.time_left_s is None else now + offer.time_left_s
 
     @property
@@ -85,7 +87,7 @@ class Worker:
             memory -= sum(lease.memory_bytes for lease in self.leases.values())
         gpus = offer.gpus - sum(lease.gpus for lease in self.leases.values())
         left_s = None if self.leaves_at is None else max(0.0, self.leaves_at - now)
-        room = Room(free_cores, memory, gpus, is_idle=not self.leases, time_left_s=left_s)
+        room = Room(free_cores, memory, gpus, not self.leases, left_s, self._gpu_names)
         return WorkerView(offer, room, projects, self.leases, now, self.blobs, quarantine, is_able_elsewhere)
 
     def is_beating(self, now: float, within_s: float) -> bool:

@@ -90,7 +90,8 @@ class Hold:
 def less(room: Room, cores: int, shape: Shape) -> Room:
     """What is left of `room` when a job of this shape is given so many cores of it."""
     memory = None if room.memory_bytes is None else room.memory_bytes - shape.memory_bytes
-    return Room(room.cores - cores, memory, room.gpus - shape.gpus, is_idle=False, time_left_s=room.time_left_s)
+    gpus, left_s = room.gpus - shape.gpus, room.time_left_s
+    return Room(room.cores - cores, memory, gpus, is_idle=False, time_left_s=left_s, gpu_names=room.gpu_names)
 
 
 def opens_s(shape: Shape, worker: WorkerView) -> float | None:
@@ -106,7 +107,7 @@ def opens_s(shape: Shape, worker: WorkerView) -> float | None:
 
 def _more(room: Room, lease: Held, *, is_idle: bool) -> Room:
     memory = None if room.memory_bytes is None else room.memory_bytes + lease.memory_bytes
-    return Room(room.cores + lease.cores, memory, room.gpus + lease.gpus, is_idle)
+    return Room(room.cores + lease.cores, memory, room.gpus + lease.gpus, is_idle, gpu_names=room.gpu_names)
 
 
 def _spare(reservation: Reservation, worker: WorkerView) -> Room:
@@ -123,4 +124,5 @@ def _spare(reservation: Reservation, worker: WorkerView) -> Room:
         memory,
         offer.gpus - shape.gpus - sum(held.gpus for held in young.values()),
         is_idle=False,
+        gpu_names=worker.room.gpu_names,
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from copernicus.errors import UsageError
 from copernicus.model.counts import gigabytes
+from copernicus.model.gpus import count_of_kind, describe_gpus, is_of_kind
 from copernicus.model.jobs import WorkerOffer
 from copernicus.model.versions import is_in_range
 
@@ -20,7 +21,7 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
     `project` is the project's id. `is_alone`: workers have died with this job, so it gets a worker to itself. `avoids`: the
     hosts where that was, which get it again only while no other can run it.
     `wall_time_s` is how long it takes at most, None: not known. `can_stop`: it checkpoints, so that it may be begun where
-    it cannot end.
+    it cannot end. `gpu_kind` is a part of the name of the GPUs that it needs, "" any.
     """
 
     project: str
@@ -33,12 +34,14 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
     wall_time_s: float | None = None
     can_stop: bool = False
     avoids: tuple[str, ...] = ()
+    gpu_kind: str = ""
 
 
 class Room(msgspec.Struct, frozen=True, gc=False):
     """What a worker has free now. `is_idle`: it has no job at all.
 
-    `memory_bytes` and `time_left_s` None: not known, so not a limit.
+    `memory_bytes` and `time_left_s` None: not known, so not a limit. `gpu_names` are those of all GPUs of the worker: where
+    they are of several kinds, those that are free may be of any.
     """
 
     cores: int
@@ -46,6 +49,11 @@ class Room(msgspec.Struct, frozen=True, gc=False):
     gpus: int = 0
     is_idle: bool = True
     time_left_s: float | None = None
+    gpu_names: tuple[str, ...] = ()
+
+    def gpus_of_kind(self, kind: str) -> int:
+        """How many GPUs of a kind are free for certain."""
+        return self.gpus - (len(self.gpu_names) - count_of_kind(self.gpu_names, kind)) if kind else self.gpus
 
 
 class Held(Protocol):
@@ -136,7 +144,10 @@ def _lacks_means(shape: Shape, offer: WorkerOffer) -> Iterator[str]:
     if offer.memory_bytes is not None and shape.memory_bytes > offer.memory_bytes:
         yield f"it has {gigabytes(offer.memory_bytes)} of memory, needed: {gigabytes(shape.memory_bytes)}"
     if shape.gpus > offer.gpus:
-        yield f"it has {_count(offer.gpus, 'GPU')}, needed: {shape.gpus}"
+        yield f"it has {_count(offer.gpus, 'GPU')}, needed: {shape.gpus}{_of_kind(shape)}"
+    elif shape.gpus > gpus_of_kind(offer, shape.gpu_kind):
+        has = describe_gpus(offer.gpu_devices) or f"{_count(offer.gpus, 'GPU')}, of which it says no name"
+        yield f"it has {has}, needed: {shape.gpus}{_of_kind(shape)}"
 
 
 def ends_in_time(shape: Shape, left_s: float | None) -> bool:
@@ -149,7 +160,7 @@ def has_room(shape: Shape, room: Room) -> bool:
     return (
         shape.cores_min <= room.cores
         and (room.memory_bytes is None or shape.memory_bytes <= room.memory_bytes)
-        and shape.gpus <= room.gpus
+        and (not shape.gpus or shape.gpus <= room.gpus_of_kind(shape.gpu_kind))
         and (room.is_idle or not shape.is_alone)
     )
 
@@ -161,8 +172,18 @@ def lacks_now(shape: Shape, worker: WorkerView) -> Iterator[str]:
         yield f"{max(0, room.cores)} of {offer.cores} cores free, {shape.cores_min} needed"
     if room.memory_bytes is not None and shape.memory_bytes > room.memory_bytes:
         yield f"{gigabytes(max(0, room.memory_bytes))} of memory free, {gigabytes(shape.memory_bytes)} needed"
-    if shape.gpus > room.gpus:
-        yield f"{max(0, room.gpus)} of {_count(offer.gpus, 'GPU')} free, {shape.gpus} needed"
+    if shape.gpus and shape.gpus > (free := room.gpus_of_kind(shape.gpu_kind)):
+        there = _count(gpus_of_kind(offer, shape.gpu_kind), f"{shape.gpu_kind} GPU".lstrip())
+        yield f"{max(0, free)} of {there} free, {shape.gpus} needed"
+
+
+def gpus_of_kind(offer: WorkerOffer, kind: str) -> int:
+    """Return how many GPUs of a kind a worker has in all."""
+    return sum(is_of_kind(gpu.name, kind) for gpu in offer.gpu_devices) if kind else offer.gpus
+
+
+def _of_kind(shape: Shape) -> str:
+    return f" {shape.gpu_kind}" if shape.gpu_kind else ""
 
 
 def _lacks_executable(shape: Shape, offer: WorkerOffer) -> str:
