@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.drive import Drive
 
+from copernicus.dataflow import engine, transaction
 from copernicus.errors import Refused
 from copernicus.model import edits as e
 
@@ -36,6 +37,24 @@ def test_a_record_does_not_come_back_for_a_connection_that_never_was_all_of_it(d
     assert drive.deeds.undo(disconnected)
     assert drive.get("p:in.one") is None
     drive.crash()
+
+
+def test_an_instance_whose_results_were_deleted_meanwhile_comes_back_held(drive: Drive) -> None:
+    drive.make("two", "t", x=1)
+    drive.finish()
+    keys = [key for key, one in drive.network.evaluations.items() if one.core_s]
+    assert drive.edit(e.RemoveInstance("t"))
+    event = drive.deeds.prepare(drive.last())
+    assert event is not None
+    # What was deleted is nothing that the reference knows of, so the engine goes on alone.
+    deleted = engine.step(drive.network, drive.catalog, engine.ResultsDeleted(tuple(keys)), 0.0).data
+    assert deleted is not None
+    event.undoing.read(deleted)
+    outcome = engine.step(drive.network, drive.catalog, event, 0.0)
+    assert "t is held: 2 of its results were deleted meanwhile. Making them again costs about 2.0" in outcome.told[-1]
+    assert not outcome.effects
+    outcome = engine.step(drive.network, drive.catalog, engine.EditsRequested([e.Activate("t")], "ada"), 0.0)
+    assert [type(effect) for effect in outcome.effects] == [transaction.DescribeJob]
 
 
 def test_an_instance_that_another_undo_brought_back_is_not_brought_back_twice(drive: Drive) -> None:

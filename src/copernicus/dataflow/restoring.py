@@ -9,7 +9,7 @@ from copernicus.dataflow.answers import look_again_below
 from copernicus.dataflow.claims import Spot
 from copernicus.dataflow.evaluating import is_struck
 from copernicus.dataflow.network import ROOT, Network, Place
-from copernicus.dataflow.taking_back import Before, SavedLink, Undoing, shape
+from copernicus.dataflow.taking_back import Before, SavedLink, Undoing, shape, top_of
 from copernicus.dataflow.transaction import Transaction
 from copernicus.errors import Refused
 
@@ -44,6 +44,7 @@ def take_back(tx: Transaction, undoing: Undoing) -> list[str]:
     for link in (*before.links, *outside):
         told += _restore_link(tx, link)
     _restore_results(tx, before)
+    told += _hold_what_would_cost(tx, before)
     for id, is_held in before.held.items():
         if id in network.instances and network.instances[id].is_held != is_held:
             tx.do(f.Held(id, is_held))
@@ -198,3 +199,23 @@ def _restore_results(tx: Transaction, before: Before) -> None:
             for field in instance.function.inputs:
                 network.hear(instance, Place(instance.id, "in", (field.name,)), tx.seq)
         tx.changed += [Place(instance.id, "out", (field.name,)) for field in instance.function.outputs]
+
+
+def _hold_what_would_cost(tx: Transaction, before: Before) -> list[str]:
+    """An instance that is back, and whose results were deleted meanwhile, waits for a word before it does them again."""
+    network, told = tx.network, list[str]()
+    gone: dict[int, list[float]] = {}
+    for one in before.instances:
+        evaluation = network.evaluations.get(one.key)
+        if evaluation is not None and evaluation.state == "gone":
+            gone.setdefault(top_of(network, one.made.id), []).append(evaluation.core_s)
+    for id, costs in gone.items():
+        instance = network.instances[id]
+        if not instance.is_held:
+            tx.do(f.Held(id, True))
+            look_again_below(tx, instance)
+        told.append(
+            f"{instance.name} is held: {len(costs)} of its results were deleted meanwhile. Making them again costs about"
+            f" {sum(costs):.1f} core-seconds: cpcc activate {instance.name}"
+        )
+    return told
