@@ -26,6 +26,11 @@ def host_name() -> str:
     return socket.gethostname().split(".")[0] or "localhost"
 
 
+def node_name(environment: Mapping[str, str] = os.environ) -> str:
+    """Return the name under which this machine's workers and what they do are known: `$CPC_NODE`, or its own."""
+    return environment.get("CPC_NODE") or host_name()
+
+
 def site_name(environment: Mapping[str, str] = os.environ) -> str:
     """Return the name of the cluster or centre that this machine belongs to: `$CPC_SITE`, or the scheduler's; "" for none."""
     return environment.get("CPC_SITE") or environment.get("SLURM_CLUSTER_NAME") or ""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import psutil
 
-from copernicus.config.places import host_name, site_name
+from copernicus.config.places import node_name, site_name
 from copernicus.errors import CopernicusError
 from copernicus.model.jobs import ExecutableOffer, JobDescription, LeasedJob, WorkerOffer
 from copernicus.model.values import FileRef
@@ -100,7 +100,7 @@ class Agent:
         say: Callable[[str], None],
         gpus: Gpus | None = None,
     ) -> None:
-        self.worker = f"{host_name()}-{uuid.uuid4().hex[:12]}"
+        self.worker = f"{node_name()}-{uuid.uuid4().hex[:12]}"
         self._options = options
         self._platform = platform
         self._programs = programs
@@ -169,7 +169,7 @@ class Agent:
         jobs_s = None if left_s is None else left_s - _margin_s(left_s)
         return WorkerOffer(
             worker=self.worker,
-            hostname=host_name(),
+            hostname=node_name(),
             platform=self._platform.name,
             cores=self._platform.cores,
             executables=tuple(
