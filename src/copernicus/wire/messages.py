@@ -50,6 +50,8 @@ from copernicus.wire.module_messages import (
     ModulesRequest as ModulesRequest,
 )
 from copernicus.wire.past_messages import (
+    CardAttempt as CardAttempt,
+    FailureCard as FailureCard,
     HistoryReply as HistoryReply,
     HistoryRequest as HistoryRequest,
     LogEntry as LogEntry,

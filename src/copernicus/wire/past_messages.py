@@ -28,11 +28,47 @@ class LogEntry(Message, frozen=True):
     seq: int = 0
 
 
+class CardAttempt(Message, frozen=True):
+    """One attempt on a failure card: where, how long, how it ended. `kind` is that of the failure (see `FailureCard`)."""
+
+    attempt: int
+    hostname: str
+    worker: str
+    cores: int
+    seconds: float
+    outcome: str
+    kind: str = ""
+    exit_status: int | None = None
+    error: str = ""
+
+
+class FailureCard(Message, frozen=True):
+    """A job that failed, on one page: what was run, where, how often, what it printed last, what to do.
+
+    `attempts` are the newest ones, of `total`; each has a kind: "program" (judged by the command's rules), "suspicion" (its
+    worker was lost, or could not do it), "infrastructure" (nobody's fault), "" (none). `stdout` and `stderr` are the last
+    lines of attempt `printed_by` (0: none has printed anything that is known).
+    """
+
+    job: int
+    path: str
+    command: list[str]
+    why: str
+    attempts: list[CardAttempt]
+    total: int
+    program: str = ""
+    stdout: str = ""
+    stderr: str = ""
+    printed_by: int = 0
+    next: list[str] = []
+
+
 class LogReply(Message, frozen=True):
-    """Oldest first. `before` leads to older ones (0: there are none)."""
+    """Oldest first. `before` leads to older ones (0: there are none). `card` is as in `WhyReply`."""
 
     entries: list[LogEntry]
     before: int = 0
+    card: FailureCard | None = None
 
 
 class Origin(Message, frozen=True):
@@ -97,10 +133,14 @@ class WhyRequest(Message, frozen=True):
 
 
 class WhyReply(Message, frozen=True):
-    """Lines for a person, most important first. `origin` has the versions that make up what stands at a place."""
+    """Lines for a person, most important first. `origin` has the versions that make up what stands at a place.
+
+    `card` is about the job if it failed, or the first one that failed at or below the instance.
+    """
 
     lines: list[str]
     origin: list[Version] = []
+    card: FailureCard | None = None
 
 
 class HistoryRequest(Message, frozen=True):

@@ -97,8 +97,7 @@ def why_command(context: Context, target: str) -> None:
     found = context.project.why_reply(target)
 
     def lines() -> Iterator[str]:
-        for words in found.lines:
-            yield from text.fitting(words)
+        yield from listing.why(found)
         if found.origin:
             yield text.clean(f"{target} came from:")
             yield from past.standing(found.origin, target)
@@ -128,7 +127,7 @@ def log_command(context: Context, target: str, is_followed: bool, limit: int | N
     def lines() -> Iterator[str]:
         if reply.before:
             yield "There is more before this (see --limit)."
-        yield from listing.log(reply.entries)
+        yield from listing.log(reply)
 
     context.show(reply.entries, lines)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from copernicus.client.output import text
+from copernicus.client.output.card import card
 from copernicus.model.functions import Field, FunctionSchema, ModuleSchema
 from copernicus.wire import messages as m
 
@@ -113,13 +114,29 @@ def status(reply: m.StatusReply) -> Iterator[str]:
         yield f"When it is mended: cpcc clear-error {reply.errors[0].path}"
 
 
-def log(entries: Sequence[m.LogEntry]) -> Iterator[str]:
-    """Yield what `cpcc log` says."""
-    if not entries:
+def log(reply: m.LogReply) -> Iterator[str]:
+    """Yield what `cpcc log` says; what stands on the failure card is not said twice."""
+    if not reply.entries:
         yield "Nothing has happened yet."
-    for entry in entries:
+    for place, entry in enumerate(reply.entries):
         yield from text.wrapped(f"{text.moment(entry.time)}  {text.clean(entry.title)}", text.columns(), "    ")
-        yield from (f"    {line}" for line in text.clean(entry.text).splitlines())
+        is_on_card = reply.card is not None and (place == len(reply.entries) - 1 or entry.text == reply.card.why)
+        if not is_on_card:
+            yield from (f"    {line}" for line in text.clean(entry.text).splitlines())
+    if reply.card is not None:
+        yield ""
+        yield from card(reply.card)
+
+
+def why(reply: m.WhyReply) -> Iterator[str]:
+    """Yield why something is as it is; what stands on the failure card is not said twice."""
+    for words in reply.lines:
+        if reply.card is not None:
+            words = words.partition("\nlast lines of std")[0]
+        yield from text.fitting(words)
+    if reply.card is not None:
+        yield ""
+        yield from card(reply.card)
 
 
 def modules(rows: Sequence[ModuleSchema]) -> list[str]:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from copernicus.model.jobs import JobState, Report, StagedFile, WorkerOffer
-from copernicus.server.storage.abc import AttemptRow, JobRecord
+from copernicus.server.storage.abc import SUSPICIOUS, AttemptRow, JobRecord
 
 MOST_PROGRAM_FAILURES = 4
 """So many attempts in a row that failed without a newer checkpoint end a job."""
@@ -21,12 +21,6 @@ MOST_OVERTIMES = 4
 """So many attempts in a row that were stopped at their wall time and had got no further end a job."""
 LOST_WORKERS_ALONE, LOST_WORKERS_POISON = 2, 3
 """After so many lost workers a job gets a worker to itself; after so many it fails."""
-SUSPICIOUS = frozenset({"worker lost", "worker failed"})
-"""Outcomes after which a job is tried on another host, and counts as a suspect."""
-_KINDS = {
-    "failed": "program", "retry": "program", "worker lost": "infrastructure, suspicious",
-    "worker failed": "infrastructure, suspicious", "finished": "",
-}  # fmt: skip
 MOST_FORGIVEN = 10
 """A lost worker that speaks again had not died; after so many losses of one job that counts no more."""
 LAST_LINES = 50
@@ -145,11 +139,6 @@ def suspect_hosts(job: JobRecord) -> tuple[str, ...]:
 def is_suspicion(job: JobRecord) -> bool:
     """Say whether the attempt that has just ended makes the job and its host suspects because the worker could not do it."""
     return job.attempts[-1].outcome == "worker failed"
-
-
-def kind(outcome: str) -> str:
-    """What kind of failure an outcome is, "" when it is none."""
-    return _KINDS.get(outcome, "infrastructure")
 
 
 def stopped(job: JobRecord, who: str) -> JobRecord:

@@ -13,6 +13,7 @@ from copernicus.dataflow.network import ROOT
 from copernicus.dataflow.paths import parse_path
 from copernicus.dataflow.transaction import Catalog
 from copernicus.model.functions import FunctionSchema, ModuleSchema
+from copernicus.server.projects.cards import failure_card
 from copernicus.server.projects.chronicle import Chronicle
 from copernicus.server.projects.followed import file_meant, job_at
 from copernicus.server.projects.graph import graph
@@ -105,6 +106,7 @@ class Enquiries:
         """Why something is as it is; of a value also where it came from."""
         past = Past(self._find(request.project), self._store)
         reply = m.WhyReply(await Reasons(past, self._jobs, self._clock()).why(request.target))
+        reply = replace(reply, card=failure_card(past.network, past.project.row.id, self._jobs, request.target))
         if request.target.isdigit() or not parse_path(request.target).members:
             return reply
         standing = m.HistoryRequest(request.project, request.target, MOST_STANDING, is_standing=True)
@@ -112,7 +114,11 @@ class Enquiries:
 
     async def log(self, request: m.LogRequest) -> m.LogReply:
         """What happened."""
-        return await Chronicle(Past(self._find(request.project), self._store), self._jobs).log(request)
+        past = Past(self._find(request.project), self._store)
+        reply = await Chronicle(past, self._jobs).log(request)
+        if not request.target or request.before:
+            return reply
+        return replace(reply, card=failure_card(past.network, past.project.row.id, self._jobs, request.target))
 
     def job_at(self, project: str, target: str) -> JobRecord:
         """The job that a path or a number leads to; raise `UnknownPath`, `UsageError`."""

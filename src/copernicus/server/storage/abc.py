@@ -32,6 +32,10 @@ class ProjectRow(msgspec.Struct, frozen=True):
     created_at: float
 
 
+SUSPICIOUS = frozenset({"worker lost", "worker failed"})
+"""Outcomes after which a job is tried on another host, and counts as a suspect."""
+
+
 class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """One ended or current attempt, as evidence: who, where, how long, how it ended."""
 
@@ -53,6 +57,19 @@ class AttemptRow(msgspec.Struct, frozen=True, omit_defaults=True):
     gpus: int = 0
     gpu_s: float = 0.0
     execution: Execution = Execution()
+
+    @property
+    def kind(self) -> str:
+        """What kind of failure it was: "program", "suspicion", "infrastructure", "" when it was none or goes on."""
+        if self.outcome in ("", "finished"):
+            return ""
+        return (
+            "program"
+            if self.outcome in ("failed", "retry")
+            else "suspicion"
+            if self.outcome in SUSPICIOUS
+            else "infrastructure"
+        )
 
 
 class Provisional(msgspec.Struct, frozen=True):
