@@ -9,36 +9,39 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from contextlib import nullcontext
+from functools import partial
+from typing import Any, get_args
 
+from tests.proof.simulation import scenarios
 from tests.proof.simulation.bugs import PLANTS
-from tests.proof.simulation.judge import Violation
+from tests.proof.simulation.faults import Faults
+from tests.proof.simulation.judge import Kind, Violation
 from tests.proof.simulation.life import Life, simulated
 
 SEEDS, PLANTED_SEEDS = 2000, 400
 PART = "simulation"
+KINDS: tuple[str, ...] = get_args(Kind)
 
 
-def live(seed: int, *, is_traced: bool = False) -> tuple[Life, Violation | None]:
-    """Live through one seed; return it, and what was found."""
+def live(seed: int, *, is_traced: bool = False, bug: str = "") -> tuple[Life, Violation | None]:
+    """Live through one seed; return it, and what was found. `bug` is the one that is planted, so that it is looked for."""
     life = Life(seed, is_traced=is_traced)
     try:
-        life.run()
+        life.run(partial(Faults, often=PLANTS[bug].often if bug else ()))
     except Violation as found:
         return life, found
     except Exception as error:
-        if is_traced:
-            logging.getLogger(__name__).exception("the simulation broke off")
+        logging.getLogger(__name__).exception("the simulation broke off")
         return life, Violation("fault", "other", f"{type(error).__name__}: {error}")
     return life, None
 
 
 def find(bug: str, first: int = 1, seeds: int = PLANTED_SEEDS) -> tuple[int, Violation] | None:
     """Plant a bug and return the seed by which it is found, with what is found; None when it is not."""
-    plant, _ = PLANTS[bug]
-    with simulated(), plant():
+    with simulated(), PLANTS[bug].plant():
         for seed in range(first, first + seeds):
-            _, found = live(seed)
+            _, found = live(seed, bug=bug)
             if found is not None:
                 return seed, found
     return None
@@ -57,9 +60,10 @@ def seeds_of(options: argparse.Namespace) -> Iterator[int]:
 def survive(options: argparse.Namespace) -> dict[str, Any]:
     """Live through seeds, and print what is found with the command that replays it."""
     kinds, counts, count = Counter[str](), Counter[str](), 0
-    with simulated():
+    planted = PLANTS[options.bug].plant() if options.bug else nullcontext()
+    with simulated(), planted:
         for seed in seeds_of(options):
-            life, found = live(seed, is_traced=options.trace)
+            life, found = live(seed, is_traced=options.trace, bug=options.bug)
             count += 1
             counts += life.judge.counts
             if options.trace:
@@ -67,19 +71,24 @@ def survive(options: argparse.Namespace) -> dict[str, Any]:
             if found is not None:
                 kinds[found.kind] += 1
                 print(f"seed {seed}: {found}")
-                print(f"  python -m tests.proof.simulation --seed {seed} --seeds 1 --trace")
+                print(f"  {replay(seed, options.bug)}")
     if not options.json:
         happened = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
         print(f"{count} seeds, {sum(kinds.values())} findings; {happened}")
-    return {"seeds": count, **{kind: kinds[kind] for kind in ("lost", "duplicated", "stuck", "other")}}
+    return {"seeds": count, **{kind: kinds[kind] for kind in KINDS}}
+
+
+def replay(seed: int, bug: str = "") -> str:
+    """The command that lives through a seed again, and prints its history."""
+    return f"python -m tests.proof.simulation --seed {seed} --seeds 1 --trace" + (f' --bug "{bug}"' if bug else "")
 
 
 def judge_plants(first: int, *, is_told: bool) -> dict[str, bool]:
     """Plant each bug; return which were found as what they are."""
     caught = {}
-    for bug, (_, names) in PLANTS.items():
+    for bug, planted in PLANTS.items():
         found = find(bug, first)
-        caught[bug] = found is not None and found[1].name in names
+        caught[bug] = found is not None and found[1].name in planted.names
         if is_told:
             what = f"seed {found[0]}: {found[1]}" if found is not None else f"not found in {PLANTED_SEEDS} seeds"
             print(f"{'caught' if caught[bug] else 'MISSED'}  {bug}: {what}")
@@ -94,17 +103,24 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=0.0, help="as many as there is time for")
     parser.add_argument("--planted", action="store_true", help="plant each bug, too: each must be found")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    parser.add_argument("--bug", choices=PLANTS, default="", help="plant this one, and live through seeds")
+    parser.add_argument("--scenario", choices=scenarios.SCENARIOS, help="live through this one instead")
     parser.add_argument("--trace", action="store_true", help="print the whole history")
     options = parser.parse_args()
     if not options.trace:
         logging.disable(logging.CRITICAL)
+    if options.scenario:
+        with simulated():
+            life = scenarios.survive(options.scenario, options.seed, is_traced=options.trace)
+        print("\n".join(life.world.history) or "survived")
+        return 0
     begun = time.monotonic()
     result = {"part": PART, "seed": options.seed, **survive(options)}
     result["planted"] = judge_plants(options.seed, is_told=not options.json) if options.planted else {}
     result["seconds"] = round(time.monotonic() - begun, 1)
     if options.json:
         print(json.dumps(result))
-    findings = sum(result[kind] for kind in ("lost", "duplicated", "stuck", "other"))
+    findings = sum(result[kind] for kind in KINDS)
     return int(bool(findings) or not all(result["planted"].values()))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from msgspec.structs import replace
@@ -159,16 +159,23 @@ def crash_counter_not_persisted() -> AbstractContextManager[Any]:
     return patch.object(Jobs, "put", bare)
 
 
-PLANTS: dict[str, tuple[Plant, set[str]]] = {
-    "accept without the attempt check": (accept_without_the_attempt_check, {"I4"}),
-    "attempt reset on restart": (attempt_reset_on_restart, {"I4"}),
-    "lease on the wall clock": (lease_on_the_wall_clock, {"I12"}),
-    "heartbeat extends a superseded lease": (heartbeat_extends_a_superseded_lease, {"I4"}),
-    "downstream fired outside the transaction": (downstream_fired_outside_the_transaction, {"I2"}),
-    "idempotency pruned early": (idempotency_pruned_early, {"I5"}),
-    "retry without request id": (retry_without_request_id, {"I5"}),
-    "reaper before drain after a pause": (reaper_before_drain_after_a_pause, {"I12"}),
-    "crash counter not persisted": (crash_counter_not_persisted, {"P9"}),
-    "acknowledge before commit": (acknowledge_before_commit, {"I1"}),
+class Planted(NamedTuple):
+    """How a bug is planted, the invariants by which it must be found, one of them first of all, and what brings it to light."""
+
+    plant: Plant
+    names: set[str]
+    often: tuple[str, ...] = ()
+
+
+PLANTS = {
+    "accept without the attempt check": Planted(accept_without_the_attempt_check, {"I4"}, ("stop_worker", "cut")),
+    "attempt reset on restart": Planted(attempt_reset_on_restart, {"I4"}, ("kill_server", "kill_worker")),
+    "lease on the wall clock": Planted(lease_on_the_wall_clock, {"I12"}, ("jump", "kill_worker")),
+    "heartbeat extends a superseded lease": Planted(heartbeat_extends_a_superseded_lease, {"I4"}, ("cut", "storm")),
+    "downstream fired outside the transaction": Planted(downstream_fired_outside_the_transaction, {"I2"}),
+    "idempotency pruned early": Planted(idempotency_pruned_early, {"I5"}, ("storm",)),
+    "retry without request id": Planted(retry_without_request_id, {"I5"}, ("storm",)),
+    "reaper before drain after a pause": Planted(reaper_before_drain_after_a_pause, {"I12"}, ("stop_server",)),
+    "crash counter not persisted": Planted(crash_counter_not_persisted, {"P9"}, ("kill_worker",)),
+    "acknowledge before commit": Planted(acknowledge_before_commit, {"I1"}),
 }
-"""By name: how to plant it, and the invariants by which it must be found, one of them first of all."""

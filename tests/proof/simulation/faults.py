@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,10 @@ ORDERS: tuple[type[m.JobCommand], ...] = (m.StopJobRequest, m.RerunJobRequest, m
 
 
 class Faults:
-    """Draws what will happen to a life. `until_s` is when it is over."""
+    """Draws what will happen to a life. `until_s` is when it is over; `often` names faults of which there are to be more."""
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: Life, often: Sequence[str] = ()) -> None:
+        self.often = often
         self.life, self.world, self.chance = life, life.world, life.world.chance
         self.lease_s = life.heartbeat_s
         self.until_s = self.lease_s * self.chance.uniform(4.0, 10.0)
@@ -31,8 +33,10 @@ class Faults:
         kinds: list[Callable[[], None]] = [
             self.kill_server, self.kill_server, self.kill_at_commit, self.stop_server, self.kill_worker, self.kill_worker,
             self.stop_worker, self.end_worker, self.cut, self.cut, self.cut, self.storm, self.storm, self.jump, self.fill,
+            self.back_up,
         ]  # fmt: skip
-        for _ in range(chance.choice((0, 2, 4, 6, 8))):
+        kinds += [getattr(self, name) for name in self.often for _ in range(8)]
+        for _ in range(chance.choice((4, 6, 8) if self.often else (0, 2, 4, 6, 8))):
             self.world.after(self._moment(), chance.choice(kinds))
         times = sorted(self._moment() * 0.9 for _ in range(chance.randint(3, 10)))
         for number, at in enumerate(times):
@@ -96,6 +100,23 @@ class Faults:
         if server is not None and server.process.is_alive and not self.is_over:
             server.process.kill()
             self.world.after(self.chance.choice((0.1, 0.1, 1.0)) * self._for(), self.life.start_server)
+
+    def back_up(self) -> None:
+        """A backup is made, and restored later on."""
+        if not self.life.person.is_ready:
+            return
+        tables = copy.deepcopy(self.life.disk.tables)
+        floor = 2**20 * self.chance.randint(1, 100) + tables.attempt_floor
+
+        def restore() -> None:
+            server = self.life.server
+            if not self.is_over and server is not None:
+                server.process.kill()
+                self.world.trace("restored", floor)
+                self.life.restore(copy.deepcopy(tables), floor)
+                self.life.start_server()
+
+        self.world.after(self._for(), restore)
 
     def kill_at_commit(self) -> None:
         """The server dies at its next commit, before it or after it."""

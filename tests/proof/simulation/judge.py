@@ -31,7 +31,7 @@ class Violation(BaseException):
     """Something that must not be; `name` is the invariant. No code that is simulated takes it for an error of its own."""
 
     def __init__(self, name: str, kind: Kind, what: str) -> None:
-        super().__init__(f"{name}, {kind}: {what}")
+        super().__init__(f"{name}, {kind}: {what[:600]}")
         self.name, self.kind, self.what = name, kind, what
 
 
@@ -51,6 +51,8 @@ class Judge:
         self.jobs: dict[int, JobRecord] = {}
         self.highest: dict[int, int] = {}
         """The highest attempt of each job that became durable."""
+        self.floor = 0
+        """Attempts up to this number were given out before a restoration."""
         self.given: dict[Attempt, str] = {}
         self.accepted: dict[Attempt, str] = {}
         self.fired: Counter[str] = Counter()
@@ -77,7 +79,7 @@ class Judge:
         for beat in heard.beats:
             self.named_at[beat.job, beat.attempt] = self.world.now
         if heard.beats:
-            self.stale[request] = [beat.job for beat in heard.beats if self.highest.get(beat.job, 0) > beat.attempt]
+            self.stale[request] = [beat.job for beat in heard.beats if self.highest.get(beat.job, self.floor) > beat.attempt]
 
     # --- what becomes durable
 
@@ -99,7 +101,7 @@ class Judge:
         before = self.jobs.get(job.id)
         attempt = before.attempt if before is not None else 0
         if job.attempt != attempt:
-            if job.attempt <= self.highest.get(job.id, 0):
+            if job.attempt <= self.highest.get(job.id, self.floor):
                 raise Violation("I4", "duplicated", f"attempt {job.attempt} of job {job.id} comes after {attempt}")
             self.highest[job.id] = job.attempt
             self.counts["attempts"] += 1
@@ -154,6 +156,8 @@ class Judge:
         for verdict in reply.verdicts:
             place = verdict.job, verdict.attempt
             if verdict.verdict == "accepted":
+                if verdict.attempt <= self.floor:
+                    raise Violation("I4", "duplicated", f"attempt {place} is of the time before the backup, and was accepted")
                 self._must_have(place, outcomes[place])
                 self.accepted[place] = outcomes[place]
         jobs = {(job.job, job.attempt) for job in reply.jobs}
@@ -225,6 +229,28 @@ class Judge:
         """The server has read its book."""
         self.renewed()
         self.look()
+
+    def restored(self, floor: int) -> None:
+        """A backup was restored: what was acknowledged since is not there, and nobody says that it is."""
+        tables, self.floor = self.disk.tables, floor
+        self.jobs = dict(tables.jobs)
+        self.highest.clear()
+        rows = {(job.id, row.attempt): row.outcome for job in tables.jobs.values() for row in job.attempts}
+        self.accepted = {attempt: outcome for attempt, outcome in self.accepted.items() if rows.get(attempt) == outcome}
+        self.acknowledged = {
+            (project, seq): data
+            for (project, seq), data in self.acknowledged.items()
+            if tables.records.get(project, {}).get(seq) == data
+        }
+        self.answers = {place: answer for place, answer in self.answers.items() if place in tables.answers}
+        self.fired = Counter(
+            fact.key
+            for records in tables.records.values()
+            for data in records.values()
+            for fact in f.decode_record(data).facts
+            if isinstance(fact, f.Filed) and fact.job is not None and not fact.error
+        )
+        self.stale.clear()
 
     def look(self) -> None:
         """All that was acknowledged is there."""

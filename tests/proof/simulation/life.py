@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,16 +35,18 @@ def simulated() -> Iterator[None]:
 
 
 class Life:
-    """All of one history. `heartbeat_s` and everything else is drawn from the seed."""
+    """All of one history. What is not given is drawn from the seed; `cores` are those of each host."""
 
-    def __init__(self, seed: int, *, is_traced: bool = False) -> None:
+    def __init__(self, seed: int, *, is_traced: bool = False, heartbeat_s: float = 0.0, cores: Sequence[int] = ()) -> None:
         self.world = world = World(seed, is_traced=is_traced)
-        self.heartbeat_s = world.chance.choice((6.0, 20.0, 20.0, 120.0))
+        chance = world.chance
+        self.heartbeat_s = heartbeat_s or chance.choice((6.0, 20.0, 20.0, 120.0))
         self.disk, self.blobs, self.network = Disk(), Blobs(), Network(world)
         self.judge = Judge(world, self.disk, self.heartbeat_s)
+        cores = cores or [chance.choice((1, 1, 2)) for _ in range(chance.choice((1, 2, 2, 3)))]
         self.hosts = [
-            Host(world, self.network, f"host{number}", world.chance.choice((1, 1, 2)), self.fate)
-            for number in range(world.chance.choice((1, 2, 2, 3)))
+            Host(world, self.network, f"host{number}", count, lambda lease: self.fate(lease))
+            for number, count in enumerate(cores)
         ]
         self.person = Person(world, self.network)
         self.server: SimulatedServer | None = None
@@ -66,11 +68,11 @@ class Life:
             return "failed", lasts_s
         return chance.choices(("finished", "retry", "interrupted"), (20, 1, 1))[0], lasts_s
 
-    def run(self) -> None:
-        """Live through it; raise `Violation`."""
+    def run(self, plan: Callable[[Life], Faults] = Faults) -> None:
+        """Live through what is planned, or drawn; raise `Violation`."""
         with threads.inhabited(self.world):
             try:
-                faults = Faults(self)
+                faults = plan(self)
                 faults.plan()
                 self.start_server()
                 for host in self.hosts:
@@ -126,9 +128,18 @@ class Life:
             raise Violation("I6", "other", f"the project that is read from its log differs from the live one: {where}")
         self._judge_values(live.network)
 
+    def restore(self, tables: Any, floor: int) -> None:
+        """Go on with a copy of the book, as if it had been restored from a backup. The server must not run."""
+        tables.attempt_floor = floor
+        self.disk.tables = tables
+        self.judge.restored(floor)
+        written = self.written()
+        for value in self.person.appended:
+            self.person.appended[value] &= value in written
+
     def _judge_values(self, network: Dataflow) -> None:
         """What was appended is there once, and every result is right and has gone on to whoever reads it."""
-        wrote = self._written()
+        wrote = self.written()
         for value, is_told in self.person.appended.items():
             if wrote.count(value) > 1:
                 raise Violation("I5", "duplicated", f"value {value} was appended {wrote.count(value)} times")
@@ -148,10 +159,10 @@ class Life:
         elif inputs and all(job.state == "done" for job in self.disk.tables.jobs.values()):
             raise Violation("I2", "lost", f"all jobs are done, and the results of {inputs} are {works} and {sames}")
 
-    def _written(self) -> list[object]:
+    def written(self) -> list[object]:
         """All values that the log says were set."""
-        (records,) = self.disk.tables.records.values()
-        decoded = (f.decode_record(data) for _, data in sorted(records.items()))
+        logs = self.disk.tables.records.values()
+        decoded = (f.decode_record(data) for records in logs for _, data in sorted(records.items()))
         return [fact.value for record in decoded for fact in record.facts if isinstance(fact, f.Wrote)]
 
     def _clear(self) -> None:

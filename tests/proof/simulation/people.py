@@ -31,7 +31,7 @@ class Person:
         self.project = Project(self.client, "p")
         self.appended: dict[int, bool] = {}
         self.deeds: list[tuple[float, Callable[[], None]]] = []
-        self.is_done = False
+        self.is_ready = self.is_done = False
 
     def start(self) -> None:
         """Begin with the deeds, each at its time or when the one before is done."""
@@ -48,6 +48,7 @@ class Person:
         change.connect("sames:out.z", "total:in.x")
         change.activate()
         self.insist(change.commit)
+        self.is_ready = True
         for at, deed in self.deeds:
             if at > self.world.now:
                 threads.sleep(at - self.world.now)

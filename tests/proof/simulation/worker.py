@@ -26,7 +26,7 @@ from copernicus.worker import agent
 from copernicus.worker.collecting import Parcel
 from copernicus.worker.workload import Ended, Reason
 
-TICK_S, SHORT_POLL_S = 5.0, 10.0
+TICK_S, SHORT_POLL_S = 10.0, 10.0
 COMMANDS = tuple(one.name.replace("::", "/") for one in functions.FUNCTIONS if one.kind == "command")
 PROGRAMS = [
     SimpleNamespace(version="1.0", executable=SimpleNamespace(name=name, platform="smp")) for name in COMMANDS
