@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from copernicus.model.edits import Activate, ImportModule, MakeInstance, SetValu
 from copernicus.model.jobs import LeasedJob, Report
 from copernicus.model.values import FileRef
 from copernicus.net.caller import Caller
+from copernicus.net.silence import IDLE_S
 from copernicus.wire import messages as m
 from copernicus.wire.endpoints import ENDPOINTS, Endpoint, Policy
 
@@ -321,3 +323,30 @@ def test_settings_that_others_can_read_stop_the_start(tmp_path: Path) -> None:
             standing.keys.check()
     finally:
         standing.close()
+
+
+def timers_of(ports: set[int]) -> dict[int, tuple[str, float]]:
+    """The timers of both ends of a connection of this machine: by local port the kind, and the seconds that are left."""
+    found = {}
+    for row in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, _, timer, *_ = row.split()
+        ends = [int(end.split(":")[1], 16) for end in (local, remote)]
+        if set(ends) == ports:
+            kind, ticks = timer.split(":")
+            found[ends[0]] = kind, int(ticks, 16) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="it is read in Linux's table of connections")
+def test_both_ends_of_an_idle_connection_ask_whether_the_other_one_is_there(running: Standing) -> None:
+    caller = running.caller()
+    caller.call(m.ServerInfoRequest())
+    sock = caller._connection._http.sock
+    ports = {sock.getsockname()[1], sock.getpeername()[1]}
+    keeping_alive, ends_at = "02", time.monotonic() + DEADLINE_S
+    while {kind for kind, _ in timers_of(ports).values()} != {keeping_alive}:
+        assert time.monotonic() < ends_at, timers_of(ports)
+        time.sleep(0.02)
+    found = timers_of(ports)
+    assert set(found) == ports
+    assert max(seconds for _, seconds in found.values()) <= IDLE_S

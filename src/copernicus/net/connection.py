@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 from copernicus.config.hosts import is_host
 from copernicus.errors import CertificateRefused, Unreachable
+from copernicus.net.silence import notice_silence
 from copernicus.net.tls import check_server_certificate
 
 CONNECT_TIMEOUT_S = 10.0
@@ -98,6 +99,7 @@ class Connection:
         self._http.timeout = CONNECT_TIMEOUT_S
         try:
             self._http.connect()
+            notice_silence(self._http.sock)
             check_server_certificate(self._http.sock.getpeercert(binary_form=True))
         except socket.gaierror:
             self.close()

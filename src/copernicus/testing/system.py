@@ -133,11 +133,20 @@ class System:
 
     # --- the other two
 
-    def worker(self, *flags: str, bundle: Path | None = None, environment: dict[str, str] | None = None) -> Worker:
-        """Start a worker (`flags` stand before the platform `smp`) in a folder of its own."""
+    def worker(
+        self,
+        *flags: str,
+        bundle: Path | None = None,
+        environment: dict[str, str] | None = None,
+        inside: Sequence[str] = (),
+    ) -> Worker:
+        """Start a worker (`flags` stand before the platform `smp`) in a folder of its own.
+
+        `inside` are words that stand before the program, such as those of `nsenter`, which then becomes the program.
+        """
         place = self.folder / f"worker-{len(self.workers)}"
         place.mkdir()
-        argv = ["cpc-worker", *(["-c", str(bundle)] if bundle else []), *flags, "smp"]
+        argv = [*inside, "cpc-worker", *(["-c", str(bundle)] if bundle else []), *flags, "smp"]
         log = place / "output"
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from copernicus.net.silence import notice_silence
 from copernicus.server.access.identity import Identity
 
 Line = RequestHandler
@@ -36,11 +39,17 @@ class Lines:
 
 
 class Port(web.Server):
-    """One port's connections, which say when they are lost."""
+    """One port's connections, which say when they are lost, and notice when the other side is gone for good."""
 
     def __init__(self, lines: Lines, handler: Callable[..., object], **settings: object) -> None:
         super().__init__(handler, **settings)  # type: ignore[arg-type]
         self._lines = lines
+
+    def connection_made(self, handler: Line, transport: asyncio.Transport) -> None:
+        """A connection begins."""
+        with suppress(OSError):  # it is over already
+            notice_silence(transport.get_extra_info("socket"))
+        super().connection_made(handler, transport)
 
     def connection_lost(self, handler: Line, exc: BaseException | None = None) -> None:
         """Forget who was heard on it."""
