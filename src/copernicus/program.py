@@ -11,11 +11,12 @@ from typing import Any
 
 import click
 
-from copernicus.errors import CopernicusError
+from copernicus.errors import CopernicusError, UsageError
 from copernicus.terminal import clean, columns, wrapped
 
 USAGE_STATUS, FAILURE_STATUS, INTERRUPTED_STATUS = 2, 1, 130
 MARK = "ERROR:"
+_UNITS_DAYS = {"": 1.0, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
 _KINDS = {"integer": "a whole number", "float": "a number"}
 
 
@@ -42,6 +43,14 @@ def _not_empty(kind: Any, value: Any, param: click.Parameter | None, ctx: click.
     if not str(value).strip():
         kind.fail("it is empty.", param, ctx)
     return value
+
+
+def life_in_days(text: str) -> float:
+    """Return the days that "30", "30d", "12h", "8w" or "2y" stand for; raise `UsageError`."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([hdwy]?)", text.strip(), re.ASCII)
+    if not found:
+        raise UsageError(f"{text!r} is not a length of time.", "Write 30 or 30d (days), 12h, 8w or 2y.")
+    return float(found[1]) * _UNITS_DAYS[found[2]]
 
 
 def run(

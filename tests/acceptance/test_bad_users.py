@@ -1,4 +1,4 @@
-"""Bad input to the commands of users: refused in one line, with nobody made, changed or removed."""
+"""Bad input to the commands of users and bundles: refused in one line, with nobody made, changed or removed."""
 
 from __future__ import annotations
 
@@ -42,3 +42,24 @@ def test_users(system: System) -> None:
         assert (done.returncode, done.stdout, said in done.stderr) == (1, "", True), done.stderr
     assert system.ask("users") == was
     assert system.ask("users", "-p", "first") == []
+
+
+def test_bundles(system: System) -> None:
+    system.setup()
+    system.start()
+    for words, said in (
+        (("bundle", "-o", "client.cnx", "--expires", "soon"), "is not a length of time"),
+        (("bundle", "--expires", "0"), "cannot live for 0 days"),
+        (("bundle", "-p", "nope"), "There is no project 'nope'"),
+        (("bundle", "--user", "nope"), "There is no user 'nope'"),
+        (("bundle", "--role", "boss"), "is not one of"),
+        (("bundle", "-o", str(system.home / "client.cnx")), "is a bundle that still works"),
+        (("bundle", "-o", "nowhere/x.cnx"), "No such file"),
+        (("revoke-bundle", "beef"), "There is no bundle beef"),
+        (("revoke-bundle",), "Missing argument"),
+    ):
+        done = system.cpcc(*words, is_checked=False)
+        assert (done.returncode in (1, 2), done.stdout, done.stderr.count("\n")) == (True, "", 1), done
+        assert said in done.stderr
+    assert len(system.ask("bundles")) == 1, "one that could not be written is revoked"
+    assert PASSWORD not in system.server_log()

@@ -77,7 +77,7 @@ def names_of(row: Row) -> list[str]:
 
 
 def test_the_commands_that_are_promised_are_there() -> None:
-    """Those of bundles, peers and pools come with the rooms behind them."""
+    """Those of peers and pools come with the rooms behind them."""
     there = {*ALIASES, *(row.name for rows in GROUPS.values() for row in rows)}
     promised = [
         *("add-server", "forget-server", "list-server", "use-server", "server-info", "version", "ping", "stop-server"),
@@ -86,6 +86,6 @@ def test_the_commands_that_are_promised_are_there() -> None:
         *("rm-instance", "connect", "disconnect", "set", "setf", "set-file", "unset", "activate", "deactivate", "hold"),
         *("transact", "commit", "rollback", "upload", "clear-error", "force-rerun", "run", "new-module", "queue", "q"),
         *("running", "r", "workers", "users", "add-user", "delete-user", "promote-user", "demote-user", "passwd"),
-        *("grant-access", "revoke-access"),
+        *("grant-access", "revoke-access", "bundles", "bundle", "revoke-bundle"),
     ]
     assert sorted(set(promised) - there) == []

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,52 @@ def test_the_server_certificate_renews_itself_and_the_identity_stays(keys: KeyFo
     with SmallServer(keys) as server:
         bundle = replace(made_bundle(keys, server.port), authority=keys.authority())
         assert Caller("127.0.0.1", server.port, tls.client_context(bundle.authority)).call(m.ServerInfoRequest())
+
+
+def test_a_renewed_certificate_is_shown_by_a_live_server_and_drops_no_connection(keys: KeyFolder) -> None:
+    with SmallServer(keys) as server, server.caller() as before, server.caller() as after, server.caller() as last:
+        assert before.call(m.ServerInfoRequest())
+        old = shown_by(before)
+        assert keys.renew_server_certificate(["127.0.0.1", "localhost"], NOW)
+        tls.renew(server.context, keys.server_certificate, keys.server_key)
+        assert before.call(m.ServerInfoRequest())
+        assert server.connections == 1, "the connection that stood was not dropped"
+        assert after.call(m.ServerInfoRequest())
+        assert shown_by(before) == old != shown_by(after)
+        keys.server_key.write_text(made_bundle(keys, 1).key)
+        with pytest.raises(ssl.SSLError):
+            tls.renew(server.context, keys.server_certificate, keys.server_key)
+        assert last.call(m.ServerInfoRequest()), "a wrong key must not break what is live"
+        assert shown_by(last) == shown_by(after)
+
+
+def shown_by(caller: Caller) -> bytes | None:
+    """The certificate that the server showed on a caller's connection."""
+    shown: bytes | None = caller._connection._http.sock.getpeercert(binary_form=True)
+    return shown
+
+
+def test_a_bundle_s_serial_is_read_off_its_name_and_only_there(keys: KeyFolder) -> None:
+    """A renewed certificate has a number of its own; that of any other kind of certificate names no bundle."""
+    renewed = keys.issue_bundle_certificate(0xABC, NOW, NOW + DAY, is_renewal=True)
+    for pair, serial in ((renewed, "abc"), (bundles_pair(keys), "abc"), (servers_pair(keys), None)):
+        assert serial_behind(keys, pair) == serial
+    number = x509.load_pem_x509_certificate(renewed[0].encode()).serial_number
+    assert number != 0xABC
+
+
+def serial_behind(keys: KeyFolder, pair: Pair) -> str | None:
+    """What a server reads off a client's certificate (or that of whoever poses as one)."""
+    bundle = replace(made_bundle(keys, 1), certificate=pair[0], key=pair[1])
+    context = tls.server_secure_port_context(keys.server_certificate, keys.server_key, keys.authority())
+    one, other = socket.socketpair()
+    with one, other, ThreadPoolExecutor(1) as pool:
+        accepted = pool.submit(context.wrap_socket, one, server_side=True)
+        try:
+            with tls.bundle_context(bundle).wrap_socket(other):
+                return tls.serial_of(accepted.result(20))
+        except OSError:
+            return None
 
 
 def test_the_certificates_say_what_the_design_says(keys: KeyFolder) -> None:

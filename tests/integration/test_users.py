@@ -69,7 +69,8 @@ def test_a_user_s_life(standing: Standing) -> None:
     root.call(m.DeleteUserRequest("life"))
     assert isinstance(answer(life, m.ProjectsRequest()), NotAuthenticated)
     assert isinstance(answer(bundle, m.ProjectsRequest()), (NotAuthenticated, Unavailable))
-    assert isinstance(answer(standing.caller("client", "life"), m.ProjectsRequest()), NotAuthenticated)
+    with pytest.raises(UnknownPath, match="no user"):
+        standing.bundle("client", "life")
 
 
 def test_somebody_stays_in_charge(standing: Standing) -> None:

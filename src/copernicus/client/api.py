@@ -33,6 +33,7 @@ from copernicus.wire import messages as m
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from copernicus.client.bundles import Bundles
     from copernicus.client.users import Users
     from copernicus.net.caller import Caller
     from copernicus.net.transfer import Progress
@@ -84,6 +85,13 @@ class Client:
     def read_settings(self) -> m.ReadSettingsReply:
         """Have the server read its settings file again; raise `NotAllowed` or `SettingsError`."""
         return self.caller.call(m.ReadSettingsRequest())
+
+    @property
+    def bundles(self) -> Bundles:
+        """Connection bundles that act for the caller."""
+        from copernicus.client.bundles import Bundles
+
+        return Bundles(self.caller)
 
     @property
     def users(self) -> Users:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import msgspec
 
 from copernicus.client.memory import KnownServer, Memory, load
 from copernicus.config.places import find_bundle_file, host_name
-from copernicus.errors import BundleNotFound, NotAuthenticated
+from copernicus.errors import BundleNotFound, CopernicusError, NotAuthenticated
 
 if TYPE_CHECKING:
     from copernicus.net.bundle import Bundle
@@ -91,7 +92,20 @@ def find(given: str | Path | None = None) -> Session | BundleInHand:
         file = find_bundle_file(given, os.environ)
     from copernicus.net.bundle import read_bundle
 
-    return BundleInHand(read_bundle(file))
+    bundle = read_bundle(file)
+    return BundleInHand(_renewed(bundle, file) if 0 < bundle.renew_at <= time.time() else bundle)
+
+
+def _renewed(bundle: Bundle, file: Path) -> Bundle:
+    """A bundle in the last third of its life, renewed; the old one as long as that is not possible."""
+    from copernicus.net.caller import Caller
+    from copernicus.net.renewal import keep, renewed
+
+    with suppress(CopernicusError), Caller.of_bundle(bundle) as caller:
+        fresh = renewed(bundle, caller)
+        keep(file, bundle, fresh)
+        return fresh
+    return bundle
 
 
 def _open_session(server: KnownServer) -> Session:

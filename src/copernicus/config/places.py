@@ -44,6 +44,12 @@ def server_folder(name: str = "", environment: Mapping[str, str] = os.environ) -
     return settings_home(environment) / name / "server"
 
 
+def server_label(folder: Path) -> str:
+    """Return the name of the server in `folder`, for people and bundles."""
+    name = folder.parent.name
+    return host_name() if name == DEFAULT_NAME else name
+
+
 def bundle_folders(environment: Mapping[str, str] = os.environ) -> list[Path]:
     """Return the folders in which `client.cnx` is looked for, in order."""
     home = settings_home(environment)

@@ -24,7 +24,8 @@ class Bundle(msgspec.Struct, frozen=True):
     """A connection bundle. What it may do is decided by the server, which looks its serial up in its own book.
 
     `authority` is the server's CA certificate, `certificate` and `key` are this bundle's own (all PEM). `addresses` are
-    host names to be tried in order. `projects` empty: not limited. `expires_at` is Unix time.
+    host names to be tried in order. `projects` empty: not limited. Times are Unix times: from `renew_at` on
+    a new certificate is to be asked for (0: never, its end is final).
     """
 
     format: int
@@ -40,6 +41,7 @@ class Bundle(msgspec.Struct, frozen=True):
     user: str
     projects: tuple[str, ...]
     expires_at: float
+    renew_at: float = 0.0
 
     @property
     def host(self) -> str:

@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from copernicus.config.files import check_private, make_private_folder, read_private, write_atomic
 from copernicus.errors import SettingsError
+from copernicus.net.tls import BUNDLE_PREFIX
 
 CA_DAYS, SERVER_DAYS, RENEW_DAYS = 36500, 90, 30
 BACKDATE = datetime.timedelta(hours=1)  # other machines' clocks may be behind
@@ -79,13 +80,19 @@ class KeyFolder:
         write_atomic(self.server_certificate, _certificate_pem(certificate))
         return True
 
-    def issue_bundle_certificate(self, serial: int, now: datetime.datetime, ends: datetime.datetime) -> tuple[str, str]:
-        """Return certificate and key (PEM) for a bundle: clientAuth and nothing else; what it may do stands in the book."""
+    def issue_bundle_certificate(
+        self, serial: int, now: datetime.datetime, ends: datetime.datetime, *, is_renewal: bool = False
+    ) -> tuple[str, str]:
+        """Return certificate and key (PEM) for a bundle: clientAuth and nothing else; what it may do stands in the book.
+
+        The bundle's serial stands in the name. The certificate's own number is the same, or a new one when it is renewed.
+        """
         authority = x509.load_pem_x509_certificate(self.authority().encode())
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"bundle {serial:x}"[:64])])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{BUNDLE_PREFIX}{serial:x}"[:64])])
+        number = x509.random_serial_number() if is_renewal else serial
         certificate = (
-            self._leaf(authority, key.public_key(), subject, serial, now, min(ends, authority.not_valid_after_utc))
+            self._leaf(authority, key.public_key(), subject, number, now, min(ends, authority.not_valid_after_utc))
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=True)
             .sign(self._ca_key(), hashes.SHA256())
         )

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from copernicus.errors import CertificateRefused
 from copernicus.net.bundle import Bundle
@@ -14,6 +15,7 @@ from copernicus.net.bundle import Bundle
 # The extended key usages as they stand in DER: server authentication and client authentication.
 SERVER_AUTH = bytes.fromhex("06082b06010505070301")
 CLIENT_AUTH = bytes.fromhex("06082b06010505070302")
+BUNDLE_PREFIX = "bundle "  # of the common name of a bundle's certificate, before the bundle's serial
 
 
 def fingerprint(authority: str) -> str:
@@ -68,6 +70,13 @@ def _as_file(secret: str) -> Iterator[str]:
         pem.touch(mode=0o600)
         pem.write_text(secret)
         yield str(pem)
+
+
+def show_also(context: ssl.SSLContext, bundle: Bundle) -> None:
+    """Make a live context show a renewed bundle with its next connections; raise `CertificateRefused`, the old one goes on."""
+    bundle_context(bundle)  # a wrong pair would break the live context: tried on a fresh one first
+    with _as_file(bundle.certificate.rstrip() + "\n" + bundle.key) as pem:
+        context.load_cert_chain(pem)
 
 
 def server_client_port_context(certificate: Path, key: Path) -> ssl.SSLContext:
@@ -127,15 +136,17 @@ def is_bundle_certificate(der: bytes | None) -> bool:
 
 
 def serial_of(connection: ssl.SSLObject | ssl.SSLSocket | None) -> str | None:
-    """Return the serial (lower-case hex) of the verified bundle certificate behind a server's connection, None without one.
+    """Return the serial (lower-case hex) of the bundle whose verified certificate a connection shows, None without one.
 
-    Look it up in the book of bundles at every request: the certificate only says who it is, never what it may do.
+    It stands in the certificate's name, which is the same in all certificates that a bundle gets when it is renewed. Look
+    it up in the book of bundles at every request: the certificate only says who it is, never what it may do.
     """
     if connection is None or not is_bundle_certificate(connection.getpeercert(binary_form=True)):
         return None
     shown = connection.getpeercert()
-    serial = shown.get("serialNumber") if shown else None
-    return normal_serial(serial) if isinstance(serial, str) else None
+    subject: Any = shown.get("subject", ()) if shown else ()
+    name = next((value for part in subject for kind, value in part if kind == "commonName"), "")
+    return normal_serial(name.removeprefix(BUNDLE_PREFIX)) if name.startswith(BUNDLE_PREFIX) else None
 
 
 def normal_serial(serial: str) -> str:

@@ -20,14 +20,15 @@ from copernicus._version import __version__
 from copernicus.blobs.durable import check_space
 from copernicus.blobs.folder import BlobFolder
 from copernicus.config import settings as server_settings
-from copernicus.config.places import ServerPlaces
+from copernicus.config.places import ServerPlaces, server_label
 from copernicus.config.running import FolderLock
 from copernicus.config.settings import ServerSettings
 from copernicus.errors import CopernicusError, Unavailable
 from copernicus.net.keys import KeyFolder
 from copernicus.net.statements import Issuers
-from copernicus.net.tls import fingerprint, server_client_port_context, server_secure_port_context, trust_also
+from copernicus.net.tls import fingerprint, renew, server_client_port_context, server_secure_port_context, trust_also
 from copernicus.server.access.audit import Audit
+from copernicus.server.access.bundles import Address as BundleAddress, Bundles
 from copernicus.server.access.door import Door
 from copernicus.server.access.users import Users
 from copernicus.server.dispatch.dispatch import Dispatch
@@ -174,6 +175,7 @@ class Server:
             store=self._store,
             access=self._access,
             users=Users(self._access, time.time),
+            bundles=Bundles(self._access, self._keys, time.time),
             door=Door(self._access),
             audit=self._audit,
             lines=Lines(),
@@ -233,6 +235,7 @@ class Server:
             client_port=self._settings.client_secure_port,
             secure_port=self._settings.server_secure_port,
             started_at=time.time(),
+            address=BundleAddress(server_label(self._places.folder), (self._settings.public_host,), *self._ports),
         )
 
     @property
@@ -329,10 +332,8 @@ class Server:
             await asyncio.sleep(RENEWAL_S)
             try:
                 if self._keys.renew_server_certificate(self._settings.certificate_names, _now()):
-                    # A wrong key would break the live contexts: the new pair is tried in a fresh one first.
-                    server_client_port_context(self._keys.server_certificate, self._keys.server_key)
                     for context in self._contexts:
-                        context.load_cert_chain(self._keys.server_certificate, self._keys.server_key)
+                        renew(context, self._keys.server_certificate, self._keys.server_key)
             except Exception:
                 _log.exception("the certificate could not be renewed")
 

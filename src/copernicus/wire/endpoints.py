@@ -40,6 +40,7 @@ class Policy(Enum):
     USER = "a user with a session, or a client or admin bundle"
     MEMBER = "a user with access to the project that the request names"
     WORKER = "a worker or admin bundle, or a trusted peer for its workers"
+    BUNDLE = "any bundle"
     ANY_BUNDLE_OR_USER = "a user, or any bundle"
     SUPER = "a super user, or an admin bundle that is limited to no project"
     PEER = "a trusted peer, over its link"
@@ -64,6 +65,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("login", m.LoginRequest, m.LoginReply, Policy.ANYONE),
     Endpoint("logout", m.LogoutRequest, m.Done, Policy.USER),
     Endpoint("server-info", m.ServerInfoRequest, m.ServerInfoReply, Policy.ANY_BUNDLE_OR_USER),
+    Endpoint("bundles", m.BundlesRequest, m.BundlesReply, Policy.USER),
+    Endpoint("bundle/issue", m.IssueBundleRequest, m.BundleReply, Policy.USER),
+    Endpoint("bundle/revoke", m.RevokeBundleRequest, m.Done, Policy.USER),
+    Endpoint("bundle/renew", m.RenewBundleRequest, m.BundleReply, Policy.BUNDLE),
     Endpoint("users", m.UsersRequest, m.UsersReply, Policy.SUPER),
     Endpoint("user/add", m.AddUserRequest, m.Done, Policy.SUPER),
     Endpoint("user/delete", m.DeleteUserRequest, m.Done, Policy.SUPER),

@@ -7,6 +7,16 @@ from typing import Any
 from copernicus.model.edits import Edit
 from copernicus.model.jobs import JobState, WorkerOffer
 from copernicus.wire.archive_messages import LoadReply as LoadReply, LoadRequest as LoadRequest
+from copernicus.wire.bundle_messages import (
+    BundleListing as BundleListing,
+    BundleReply as BundleReply,
+    BundleRole as BundleRole,
+    BundlesReply as BundlesReply,
+    BundlesRequest as BundlesRequest,
+    IssueBundleRequest as IssueBundleRequest,
+    RenewBundleRequest as RenewBundleRequest,
+    RevokeBundleRequest as RevokeBundleRequest,
+)
 from copernicus.wire.checkpoint_messages import (
     CheckpointReply as CheckpointReply,
     CheckpointRequest as CheckpointRequest,

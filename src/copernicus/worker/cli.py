@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,10 +13,11 @@ from typing import Any, NoReturn
 import click
 
 from copernicus._version import __version__
+from copernicus.config.places import find_bundle_file
 from copernicus.errors import UsageError
 from copernicus.model.counts import counted
 from copernicus.model.gpus import describe_gpus
-from copernicus.net.bundle import find_bundle
+from copernicus.net.bundle import find_bundle, read_bundle
 from copernicus.plugin import registry
 from copernicus.plugin.programs import is_program_name
 from copernicus.plugin.registry import Absent, Found
@@ -90,7 +92,9 @@ def work(
         time_left_s=None if time_left is None else parse_duration(time_left),
         checkpoint_every_s=checkpoint_every * 60 or None,
     )
-    connection = ServerConnection(find_bundle(bundle))
+    file = find_bundle_file(bundle)
+    connection = ServerConnection(read_bundle(file), file)
+    threading.Thread(target=connection.keep_renewed, args=(say,), name="renewal", daemon=True).start()
     platform = find_platform(name, cores)
     if cores is not None and cores > len(usable_cores()):
         click.echo(

@@ -49,6 +49,12 @@ GROUPS: dict[str, tuple[Row, ...]] = {
         ("grant-access", "Give a user access to a project."),
         ("revoke-access", "Take a user's access to a project back."),
     ),
+    "Bundles": _rows(
+        "bundles",
+        ("bundles", "List the connection bundles."),
+        ("bundle", "Make a connection bundle."),
+        ("revoke-bundle", "End a connection bundle for good."),
+    ),
     "Projects": (
         *_rows(
             "projects",

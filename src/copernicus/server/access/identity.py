@@ -69,6 +69,10 @@ def authorise(policy: Policy, identity: Identity, project: str = "") -> None:
         raise NotAllowed("Only servers that this one trusts may do this.")
     if policy is Policy.ANY_BUNDLE_OR_USER:
         return
+    if policy is Policy.BUNDLE:
+        if identity.kind != "bundle":
+            raise NotAllowed("Only bundles may do this.", "Name one with -c.")
+        return
     if policy is Policy.SUPER:
         if not identity.is_super:
             raise NotAllowed("Only super users may do this.", "Ask one of them, such as root.")

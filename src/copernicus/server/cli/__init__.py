@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from copernicus.config.places import DEFAULT_NAME, host_name, server_folder
+from copernicus.config.places import host_name, server_folder, server_label
 from copernicus.program import Word, run
 
 FILES = {
@@ -45,8 +45,7 @@ class Selected:
     @property
     def label(self) -> str:
         """Its name, for people and bundles."""
-        name = self.folder.parent.name
-        return host_name() if name == DEFAULT_NAME else name
+        return server_label(self.folder)
 
 
 class Commands(click.Group):

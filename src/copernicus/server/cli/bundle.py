@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from typing import get_args
@@ -13,17 +12,15 @@ import msgspec
 from copernicus.config import settings as server_settings
 from copernicus.config.places import BUNDLE_NAME, ServerPlaces, settings_home
 from copernicus.config.settings import ServerSettings
-from copernicus.errors import CopernicusError, Refused, UnknownPath, UsageError
+from copernicus.errors import CopernicusError, Refused
 from copernicus.net.bundle import Role, read_bundle, write_bundle
 from copernicus.net.keys import KeyFolder
 from copernicus.net.tls import fingerprint
-from copernicus.program import File, Word
+from copernicus.program import File, Word, life_in_days
 from copernicus.server.access.bundles import Address, Bundles
 from copernicus.server.access.users import OWNER
 from copernicus.server.cli import Selected
 from copernicus.server.storage.sqlite.access import SqliteAccessStore
-
-UNITS_DAYS = {"": 1.0, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.0}
 
 
 @click.command()
@@ -50,8 +47,6 @@ def bundle(
     check_replaceable(output, keys.authority())
     store = SqliteAccessStore(places.access)
     try:
-        if store.user(user) is None:
-            raise UnknownPath(f"There is no user {user!r}.")
         made = Bundles(store, keys, time.time).issue(address_of(settings, selected.label), role, user, projects, days)
     finally:
         store.close()
@@ -67,14 +62,6 @@ def bundle(
 def address_of(settings: ServerSettings, label: str) -> Address:
     """Return where bundles shall say that the server is."""
     return Address(label, (settings.public_host,), settings.client_secure_port, settings.server_secure_port)
-
-
-def life_in_days(text: str) -> float:
-    """Return the days that "30", "30d", "12h", "8w" or "2y" stand for; raise `UsageError`."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([hdwy]?)", text.strip())
-    if not found:
-        raise UsageError(f"{text!r} is not a length of time.", "Write 30 or 30d (days), 12h, 8w or 2y.")
-    return float(found[1]) * UNITS_DAYS[found[2]]
 
 
 def check_replaceable(path: Path, authority: str) -> None:

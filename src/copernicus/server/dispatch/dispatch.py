@@ -238,6 +238,7 @@ class Dispatch:
     def _heard(self, name: str, identity: Identity) -> Worker:
         """A worker has spoken. One that counted as lost had not died, so neither its jobs nor its host are suspects."""
         worker = self.workers.heard(name, identity.key)
+        worker.projects = identity.projects  # what its bundle reaches may have changed since it introduced itself
         if worker.lost_with:
             lost_with, worker.lost_with, unit = worker.lost_with, {}, Unit()
             with self.deciding():

@@ -9,6 +9,7 @@ from typing import Any
 
 from copernicus.errors import CopernicusError
 from copernicus.server.access.audit import Audit
+from copernicus.server.access.bundles import Address, Bundles
 from copernicus.server.access.door import Door
 from copernicus.server.access.identity import Identity
 from copernicus.server.access.users import Users
@@ -56,6 +57,7 @@ class About:
     client_port: int
     secure_port: int
     started_at: float
+    address: Address
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Rooms:
     store: BookStore
     access: AccessStore
     users: Users
+    bundles: Bundles
     door: Door
     audit: Audit
     lines: Lines

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from copernicus.errors import CopernicusError, InternalError, NoSpace
 from copernicus.server.access.identity import authorise
-from copernicus.server.http import archives, blobs, holdings, jobs, peers, projects, sessions, streams, users, workers
+from copernicus.server.http import archives, blobs, bundles, holdings, jobs, peers, projects, sessions, streams, users, workers
 from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.server.storage.abc import Unit
 from copernicus.wire.codec import decode
@@ -19,6 +19,7 @@ from copernicus.wire.messages import Message
 _WAIT_THEMSELVES = frozenset(
     {
         "authority", "login", "logout", "server-info", "users", "user/add", "user/delete", "user/change", "user/password",
+        "bundles", "bundle/issue", "bundle/revoke", "bundle/renew",
         "server/stop", "worker/announce", "worker/exchange", "worker/heartbeat",
         "worker/stream", "worker/checkpoint", "worker/farewell", "project/follow", "project/fetch-partial",
         "peer/request", "peer/hello", "peer/part", "peer/neighbours",
@@ -62,7 +63,7 @@ class Route:
 def all_handlers(rooms: Rooms) -> dict[str, Handler]:
     """The handlers of all nouns, by endpoint."""
     found: dict[str, Handler] = {}
-    for noun in (sessions, users, projects, archives, holdings, jobs, workers, streams, blobs, peers):
+    for noun in (sessions, users, bundles, projects, archives, holdings, jobs, workers, streams, blobs, peers):
         found |= noun.handlers(rooms)
     return found
 

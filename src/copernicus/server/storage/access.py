@@ -28,7 +28,10 @@ class SessionRow(msgspec.Struct, frozen=True):
 
 
 class BundleRow(msgspec.Struct, frozen=True):
-    """A bundle that was issued. `projects` empty: not limited; `revoked_at` None: valid until `expires_at`."""
+    """A bundle that was issued. `projects` empty: not limited; `revoked_at` None: valid until `expires_at`.
+
+    `life_s`: for how long it is renewed when it asks for that; 0: its end is final.
+    """
 
     serial: str
     role: str
@@ -37,6 +40,7 @@ class BundleRow(msgspec.Struct, frozen=True):
     created_at: float
     expires_at: float
     revoked_at: float | None = None
+    life_s: float = 0.0
 
 
 class PeerRecord(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -36,6 +36,9 @@ ACCESS_MIGRATIONS = (
     """
     CREATE TABLE peers (id TEXT PRIMARY KEY, data BLOB NOT NULL) STRICT;
     """,
+    """
+    ALTER TABLE bundles ADD COLUMN life_s REAL NOT NULL DEFAULT 0;
+    """,
 )
 
 
@@ -144,7 +147,8 @@ class SqliteAccessStore:
     def bundle(self, serial: str) -> BundleRow | None:
         """One bundle."""
         rows = self._read(
-            "SELECT serial, role, user, projects, created_at, expires_at, revoked_at FROM bundles WHERE serial = ?", serial
+            "SELECT serial, role, user, projects, created_at, expires_at, revoked_at, life_s FROM bundles WHERE serial = ?",
+            serial,
         )
         return _bundle(rows[0]) if rows else None
 
@@ -153,7 +157,7 @@ class SqliteAccessStore:
         return [
             _bundle(row)
             for row in self._read(
-                "SELECT serial, role, user, projects, created_at, expires_at, revoked_at FROM bundles"
+                "SELECT serial, role, user, projects, created_at, expires_at, revoked_at, life_s FROM bundles"
                 " ORDER BY created_at, serial"
             )
         ]
@@ -168,11 +172,12 @@ class SqliteAccessStore:
             bundle.created_at,
             bundle.expires_at,
             bundle.revoked_at,
+            bundle.life_s,
         )
         self._write(
             (
-                "INSERT OR REPLACE INTO bundles (serial, role, user, projects, created_at, expires_at, revoked_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO bundles (serial, role, user, projects, created_at, expires_at, revoked_at, life_s)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 values,
             )
         )
@@ -216,5 +221,5 @@ def _user(row: tuple[Any, ...]) -> UserRow:
 
 
 def _bundle(row: tuple[Any, ...]) -> BundleRow:
-    serial, role, user, projects, created_at, expires_at, revoked_at = row
-    return BundleRow(serial, role, user, tuple(json.loads(projects)), created_at, expires_at, revoked_at)
+    serial, role, user, projects, created_at, expires_at, revoked_at, life_s = row
+    return BundleRow(serial, role, user, tuple(json.loads(projects)), created_at, expires_at, revoked_at, life_s)
