@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-PROBE_LIMIT_S = 60.0
+from copernicus.plugin.containers import Berth, Container, end_container, filled
+from copernicus.plugin.probing import Answer, Unanswered, ask
 
 
 class NotHere(Exception):
@@ -26,7 +28,7 @@ class Executable:
 
     `warm` names a Python module with `main(argv: list[str]) -> int`. Where it is given, the worker may keep one process
     that has imported the module and fork it for each job, so that a job does not pay for the import; `argv` is the way
-    without that, and both must do the same.
+    without that, and both must do the same. With `container` it runs in an image, and never warm.
     """
 
     name: str
@@ -36,6 +38,12 @@ class Executable:
     platform: str = "smp"
     environment: dict[str, str] = field(default_factory=dict)
     warm: str = ""
+    container: Container | None = None
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What is started, with all that stands for something in it."""
+        return (*(self.container.prefix if self.container else ()), *self.argv)
 
 
 def python_program(
@@ -73,26 +81,35 @@ def installed(distribution: str) -> Callable[[], str]:
     return probe
 
 
-def probe_program(argv: Sequence[str], regex: str) -> Callable[[], str]:
-    """Return a probe that runs `argv` and answers the first group of `regex` in what it prints (stdout, then stderr)."""
+def _ask(argv: tuple[str, ...], container: Container | None) -> Answer:
+    if container is None:
+        return ask(argv)
+    with tempfile.TemporaryDirectory(prefix="cpc-probe-") as folder:
+        berth = Berth(folder, Path(folder).name)
+        try:
+            return ask((*filled(container.prefix, berth), *argv))
+        except Unanswered:
+            end_container(container, berth)
+            raise
+
+
+def probe_program(argv: Sequence[str], regex: str, container: Container | None = None) -> Callable[[], str]:
+    """Return a probe that runs `argv` and answers the first group of `regex` in what it prints (stdout, then stderr).
+
+    With `container` it runs there, in an empty folder.
+    """
     pattern = re.compile(regex, re.MULTILINE)
 
     def probe() -> str:
         try:
-            done = subprocess.run(list(argv), stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_LIMIT_S, check=False)
-        except FileNotFoundError:
-            raise NotHere(f"there is no program {argv[0]} on the PATH") from None
-        except PermissionError:
-            raise NotHere(f"{argv[0]} may not be executed") from None
-        except subprocess.TimeoutExpired:
-            raise NotHere(f"{' '.join(argv)} did not end within {PROBE_LIMIT_S:g} s") from None
-        except OSError as error:
-            raise NotHere(f"{argv[0]} cannot be started: {error.strerror}") from None
-        text = (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace")
+            answer = _ask(tuple(argv), container)
+        except Unanswered as error:
+            raise NotHere(str(error)) from None
+        text = f"{answer.stdout}\n{answer.stderr}"
         match = pattern.search(text)
         if match is None:
             last = text.strip().splitlines()[-1:] or ["it printed nothing"]
-            raise NotHere(f"{' '.join(argv)} (exit status {done.returncode}) says no version: {last[0][:200]}")
+            raise NotHere(f"{' '.join(argv)} (exit status {answer.status}) says no version: {last[0][:200]}")
         return match.group(1)
 
     return probe

@@ -204,8 +204,8 @@ def _probed(executable: Executable, source: str) -> Found | Absent:
         return Absent(executable.name, describe(error), source)
     if not version:
         return Absent(executable.name, "it has no version: neither a fixed one nor a probe", source)
-    if not executable.argv or shutil.which(executable.argv[0]) is None:
-        return Absent(executable.name, f"there is no program {(executable.argv or ('',))[0]!r} on the PATH", source)
+    if not executable.argv or shutil.which(executable.command[0]) is None:
+        return Absent(executable.name, f"there is no program {(executable.command or ('',))[0]!r} on the PATH", source)
     return Found(executable, version, source)
 
 

@@ -1,24 +1,26 @@
 """Executables declared without Python: TOML files, and programs that print TOML.
 
 In `argv` and `environment`, `{folder}` stands for the folder of the file, `{python}` for the worker's interpreter; a
-program `./x` is one of that folder.
+program `./x` is one of that folder. What else stands in braces in `container` is said in `containers`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from copernicus.plugin.executables import PROBE_LIMIT_S, Executable, probe_program
+from copernicus.plugin.containers import ENVIRONMENT, WORDS, Container, unknown_words
+from copernicus.plugin.executables import Executable, probe_program
+from copernicus.plugin.probing import Unanswered, ask
 
 _KEYS: dict[str, tuple[type, ...]] = {
     "name": (str,), "version": (str, dict), "platform": (str,), "argv": (list,), "environment": (dict,),
+    "container": (list, dict),
 }  # fmt: skip
 _KINDS: dict[type, str] = {str: "a text", dict: "a table", list: "a list"}
 
@@ -52,15 +54,13 @@ def read_executables(file: Path) -> list[Executable]:
 
 def _printed_by(program: Path) -> str:
     try:
-        done = subprocess.run([str(program)], stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise TomlError(f"{program} did not end within {PROBE_LIMIT_S:g} s") from None
-    except OSError as error:
-        raise TomlError(f"{program} cannot be started: {error.strerror}") from None
-    if done.returncode != 0:
-        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["it said nothing"]
-        raise TomlError(f"{program} ended with status {done.returncode}: {last[0][:300]}")
-    return done.stdout.decode("utf-8", "replace")
+        answer = ask([str(program)])
+    except Unanswered as error:
+        raise TomlError(str(error)) from None
+    if answer.status != 0:
+        last = answer.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise TomlError(f"{program} ended with status {answer.status}: {last[0][:300]}")
+    return answer.stdout
 
 
 def _executable(row: Any, file: Path, text: str) -> Executable:
@@ -80,24 +80,44 @@ def _executable(row: Any, file: Path, text: str) -> Executable:
         raise TomlError(f"{file}:{_line(text, 'argv')}: every part of argv must be a string")
     if not all(isinstance(value, str) for value in environment.values()):
         raise TomlError(f"{file}:{_line(text, 'environment')}: every value of environment must be a string")
-    version = row["version"]
+    version, container = row["version"], _container(row.get("container"), file, text)
     return Executable(
         row["name"],
         _placed(argv, file),
         version if isinstance(version, str) else "",
-        _probe(version, file, text) if isinstance(version, dict) else None,
+        _probe(version, container, file, text) if isinstance(version, dict) else None,
         platform=row.get("platform", "smp"),
         environment=dict(zip(environment, _filled(environment.values(), file), strict=True)),
+        container=container,
     )
 
 
-def _probe(version: dict[str, Any], file: Path, text: str) -> Callable[[], str]:
+def _container(given: Any, file: Path, text: str) -> Container | None:
+    """`container` is what comes before the command line, or a table of that (`prefix`) and of what ends it (`end`)."""
+    if given is None:
+        return None
+    where = f"{file}:{_line(text, 'container')}"
+    table = given if isinstance(given, dict) else {"prefix": given}
+    if not table.get("prefix") or table.keys() - {"prefix", "end"}:
+        raise TomlError(f"{where}: container must be a list of texts, or a table of the lists prefix and end")
+    lists = {}
+    for key, words in table.items():
+        if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+            raise TomlError(f"{where}: {key} of the container must be a list of texts")
+        lists[key] = _placed(words, file)
+        if unknown := unknown_words(lists[key]):
+            known = ", ".join(f"{{{word}}}" for word in (*WORDS, "folder", "python"))
+            raise TomlError(f"{where}: {{{unknown[0]}}} stands for nothing; known are {known} and {ENVIRONMENT}")
+    return Container(lists["prefix"], lists.get("end", ()))
+
+
+def _probe(version: dict[str, Any], container: Container | None, file: Path, text: str) -> Callable[[], str]:
     argv, find = version.get("argv"), version.get("find", r"(\d\S*)")
     if not (isinstance(argv, list) and argv and all(isinstance(part, str) for part in argv) and isinstance(find, str)):
         where = f"{file}:{_line(text, 'version')}"
         raise TomlError(f'{where}: a version that is found is written {{ argv = ["prog", "--version"], find = "(\\S+)" }}')
     try:
-        return probe_program(_placed(argv, file), find if re.compile(find).groups else f"({find})")
+        return probe_program(_placed(argv, file), find if re.compile(find).groups else f"({find})", container)
     except re.error as error:
         raise TomlError(f"{file}:{_line(text, 'version')}: {find!r} is no regular expression: {error}") from None
 

@@ -158,7 +158,8 @@ def tell_programs(platform: str, found: list[Found], absent: list[Absent]) -> No
     """Print what can be run, and what cannot, and why."""
     say(f"Available executables for platform {platform}:")
     for program in found:
-        say(f"{program.executable.name} {program.version}")
+        container = program.executable.container
+        say(f"{program.executable.name} {program.version}" + (f" (in {Path(container.prefix[0]).name})" if container else ""))
     if not found:
         say("(none)")
     if absent:

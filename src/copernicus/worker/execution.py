@@ -23,7 +23,7 @@ def executed(
     executable: Executable, own: Mapping[str, str], bytes_in: int, bytes_out: int, gpus: tuple[str, ...] = ()
 ) -> Execution:
     """Return what is known of one attempt at running `executable`; `own` is what programs see of the worker's environment."""
-    program = located(executable.argv)
+    program = located(executable.command)
     environment = heeded_environment(own, executable.environment)
     return Execution(program, program_hash(program), environment, bytes_in, bytes_out, gpus)
 

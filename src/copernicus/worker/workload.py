@@ -17,9 +17,10 @@ import msgspec
 from copernicus.errors import CopernicusError, Unreachable
 from copernicus.model.counts import gigabytes
 from copernicus.model.jobs import LeasedJob, Report, StagedFile
+from copernicus.plugin.containers import Berth, end_container, filled
 from copernicus.plugin.registry import Found
 from copernicus.worker.collecting import Collector, MissingOutput, Parcel
-from copernicus.worker.environment import check_job_environment, own_environment, program_environment
+from copernicus.worker.environment import THREADS, check_job_environment, own_environment, program_environment
 from copernicus.worker.execution import executed, located
 from copernicus.worker.folder import WorkFolder
 from copernicus.worker.gpus import Device, Gpus, NoGpu
@@ -152,13 +153,14 @@ class Attempt:
             self._process = process
             if self._is_stopping():  # since a moment ago: it could not be told yet
                 process.send(signal.SIGTERM)
-        is_alone = False
+        is_alone, status = False, None
         try:
             status = process.wait()
         finally:
             with self._lock:
                 self._process = None
             is_alone = platform.end(process.pid, self._tag)
+            self._end_container(folder, status)
         return status, is_alone
 
     def _launch(self, folder: Path, cpus: frozenset[int] | None) -> Launch:
@@ -169,8 +171,13 @@ class Attempt:
         shared = program_environment(self._tools.environment, executable.environment, self.cores)
         own = {TAG: self._tag, "TMPDIR": str(folder), **self._tools.gpus.environment(self._gpus)}
         environment = {**shared, **description.environment, **own}
+        before: tuple[str, ...] = ()
+        if executable.container is not None:
+            before = filled(
+                executable.container.prefix, self._berth(folder, {**executable.environment, **description.environment, **own})
+            )
         return Launch(
-            argv=(*located(executable.argv), *description.arguments),
+            argv=(*located((*before, *executable.argv)), *description.arguments),
             folder=folder,
             stdout=folder / "stdout",
             stderr=folder / "stderr",
@@ -179,10 +186,21 @@ class Attempt:
             cores=self.cores,
             cpus=cpus,
             memory_bytes=description.resources.memory_bytes,
-            warm=executable.warm,
+            warm="" if before else executable.warm,
             warm_argv=description.arguments,
             warm_environment={**shared, TAG: f"{self._tools.worker}/{WARM}"},
         )
+
+    def _berth(self, folder: Path, environment: Mapping[str, str]) -> Berth:
+        """What the attempt's container is to know."""
+        gpus = ",".join(device.identity for device in self._gpus)
+        name = f"cpc-{self._tag}".replace("/", "-")
+        return Berth(str(folder), name, self.cores, gpus, {**dict.fromkeys(THREADS, str(self.cores)), **environment})
+
+    def _end_container(self, folder: Path, status: int | None) -> None:
+        container = self._program.executable.container if self._program else None
+        if container is not None and status != 0:
+            end_container(container, self._berth(folder, {}))
 
     def _conclude(self, harvest: Harvest, status: int, wall_s: float) -> Ended:
         self._tools.last_look(self)
