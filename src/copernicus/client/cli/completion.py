@@ -26,6 +26,42 @@ _cpcc_completion() {
 complete -F _cpcc_completion cpcc
 """
 
+# Zsh puts a space behind whatever is complete; a path that ends in a colon or dot goes on.
+_ZSH = """\
+#compdef cpcc
+
+_cpcc_completion() {
+    local -a response plain open described
+    local kind value help
+    (( ! $+commands[cpcc] )) && return 1
+    response=("${(@f)$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) _CPCC_COMPLETE=zsh_complete cpcc 2> /dev/null)}")
+    for kind value help in ${response}; do
+        case $kind in
+            dir) _path_files -/ ;;
+            file) _path_files -f ;;
+            plain)
+                if [[ $value == *[:.] ]]; then
+                    open+=("${value//\\\\:/:}")
+                elif [[ $help == _ ]]; then
+                    plain+=("$value")
+                else
+                    described+=("$value:$help")
+                fi ;;
+        esac
+    done
+    (( $#open )) && compadd -U -Q -S '' -V open -a open
+    (( $#plain )) && compadd -U -V plain -a plain
+    (( $#described )) && _describe -V described described -U
+    return 0
+}
+
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    _cpcc_completion "$@"
+else
+    compdef _cpcc_completion cpcc
+fi
+"""
+
 
 @command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -37,8 +73,8 @@ def completion_command(shell: str) -> None:
     zsh:  put into ~/.zshrc, after compinit:    eval "$(cpcc completion zsh)"
     fish: cpcc completion fish > ~/.config/fish/completions/cpcc.fish
     """
-    if shell == "bash":
-        click.echo(_BASH, nl=False)
+    if shell in ("bash", "zsh"):
+        click.echo(_BASH if shell == "bash" else _ZSH, nl=False)
         return
     from click.shell_completion import get_completion_class
 
