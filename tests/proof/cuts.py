@@ -1,6 +1,7 @@
 """Power cuts: one life is recorded, the power fails at many moments of it, and what each cut leaves is opened and judged.
 
-`python -m tests.proof.cuts SEED [--cut NUMBER] [--bug NAME]` replays one life, or one cut of it; `--lives N` goes through many.
+python -m tests.proof.cuts [--seed S] [--minutes M] [--planted] [--json]      many lives
+python -m tests.proof.cuts LIFE [--cut NUMBER] [--bug NAME]                   one life again, or one cut of it
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import random
 import shutil
 import sys
 import tempfile
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -24,6 +24,7 @@ from tests.proof.bookkeeping import Prefixes, Rows, read_rows
 from tests.proof.bugs import PLANTS
 from tests.proof.disk import Disk, Named, Platter, lay_out
 from tests.proof.life import BLOBS, BOOK, Life, Promises, PromisingBook
+from tests.proof.part import Result, main
 from tests.proof.recorder import SHARED_INDEX, recording
 
 from copernicus.blobs.folder import BlobFolder
@@ -34,6 +35,8 @@ from copernicus.server.storage.abc import Unit
 from copernicus.server.storage.sqlite.book import SqliteBook
 
 STEPS, CUTS, SECOND_EVERY = 14, 50, 3
+LIVES = 42
+"""Of the short form: 2,100 cuts."""
 IN_MEMORY = Path("/dev/shm")
 
 
@@ -46,8 +49,13 @@ class Finding:
     seed: int
     cut: int
 
+    @property
+    def replay(self) -> str:
+        """The command that does the same again."""
+        return f"python -m tests.proof.cuts {self.seed} --cut {self.cut}"
+
     def __str__(self) -> str:
-        return f"{self.kind}: {self.what}\n  replay: python -m tests.proof.cuts {self.seed} --cut {self.cut}"
+        return f"{self.kind}: {self.what}\n  replay: {self.replay}"
 
 
 @dataclass
@@ -255,26 +263,44 @@ def many(first: int, lives: int, cuts: int = CUTS) -> Tally:
     return tally
 
 
-def main() -> int:
-    """Replay, or go through many."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("seed", type=int, help="the (first) life")
-    parser.add_argument("--cut", type=int, default=None, help="only this cut of it")
-    parser.add_argument("--lives", type=int, default=1)
-    parser.add_argument("--cuts", type=int, default=CUTS, help="of each life; another number means other moments")
-    parser.add_argument("--bug", choices=PLANTS, help="plant a bug first")
-    asked = parser.parse_args()
-    began = time.monotonic()
-    with PLANTS[asked.bug][0]() if asked.bug else nullcontext():
-        if asked.cut is None:
-            tally = many(asked.seed, asked.lives, asked.cuts)
-        else:
-            live_and_cut(asked.seed, tally := Tally(), asked.cuts, asked.cut)
-    print(f"{tally}, {time.monotonic() - began:.1f} s")
+def run(asked: argparse.Namespace, result: Result) -> None:
+    """The part."""
+    tally = Tally()
+    if asked.life is not None:
+        with PLANTS[asked.bug][0]() if asked.bug else nullcontext():
+            live_and_cut(asked.life, tally, asked.cuts, asked.cut)
+        file(tally, result)
+        return
+    first = life = asked.seed * 1000
+    while life < first + LIVES if asked.minutes is None else not result.is_over(asked.minutes):
+        live_and_cut(life, tally)
+        life += 1
+        if tally.findings:
+            break
+    file(tally, result)
+    for name in PLANTS if asked.planted else ():
+        plant, kinds = PLANTS[name]
+        with plant():
+            found = many(1, LIVES)
+        how = f"after {found.cuts} cuts, as {', '.join(finding.kind for finding in found.findings)}"
+        result.plant(name, bool({finding.kind for finding in found.findings} & kinds), how)
+
+
+def file(tally: Tally, result: Result) -> None:
+    """Make the part's result of what was tried."""
+    result.counts.update(power_cuts=tally.cuts, second_cuts=tally.second_cuts, lives=tally.lives, disk_events=tally.events)
+    print(f"lives from {result.seed * 1000}: {tally}", flush=True)
     for finding in tally.findings:
-        print(finding)
-    return bool(tally.findings)
+        result.find(finding.kind, finding.what, finding.replay)
+
+
+def arguments(made: argparse.ArgumentParser) -> None:
+    """The part's own arguments."""
+    made.add_argument("life", type=int, nargs="?", default=None, help="only this life")
+    made.add_argument("--cut", type=int, default=None, help="only this cut of it")
+    made.add_argument("--cuts", type=int, default=CUTS, help="of each life; another number means other moments")
+    made.add_argument("--bug", choices=PLANTS, help="plant a bug first")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("cuts", __doc__, run, arguments))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tests.proof.checker import Finding
 from tests.proof.crash_bugs import FORGETFUL_CLIENT
@@ -13,7 +13,7 @@ from tests.proof.poison import Poison
 
 from copernicus.testing.system import ProgramFailed
 
-LIVES, LIMIT_S, PEACE_S, TRIES = 6, 30.0, 6.0, 3
+LIVES, LIMIT_S, PEACE_S, TRIES = 3, 30.0, 3.0, 5
 Hunt = Callable[[int], list[Finding]]
 
 
@@ -66,11 +66,19 @@ PLANTS: dict[str, tuple[Hunt, set[str]]] = {
     )
 }
 """By name: how it is hunted, and as what it must be found."""
+SHORT = (
+    "acknowledge before commit",
+    "downstream fired outside the transaction",
+    FORGETFUL_CLIENT,
+    "crash counter not persisted",
+)
+"""Of the short form; the simulation catches the others as well, in much less time."""
 
 
-def plant_all(result: Result) -> None:
+def plant(names: Iterable[str], result: Result) -> None:
     """Plant each and say whether it was caught."""
-    for name, (hunt, kinds) in PLANTS.items():
+    for name in names:
+        hunt, kinds = PLANTS[name]
         found: set[str] = set()
         tries = 0
         while not found & kinds and tries < TRIES:

@@ -152,12 +152,13 @@ def run(asked: argparse.Namespace, result: Result) -> None:
         number += 1
         if result.findings:
             break
-    missed = [name for name in POINTS if not deaths[name]]
-    print(f"deaths: {dict(deaths.most_common())}\nnobody died at: {missed or 'no point was missed'}", flush=True)
+    if deaths:
+        missed = [name for name in POINTS if not deaths[name]]
+        print(f"deaths: {dict(deaths.most_common())}\nnobody died at: {missed or 'no point was missed'}", flush=True)
     if asked.planted:
-        from tests.proof.kill_plants import plant_all
+        from tests.proof.kill_plants import PLANTS, SHORT, plant
 
-        plant_all(result)
+        plant(SHORT if asked.minutes is None else PLANTS, result)
 
 
 def arguments(made: argparse.ArgumentParser) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from tests.proof.bugs import PLANTS
-from tests.proof.cuts import CUTS, Recorded, many
+from tests.proof.cuts import CUTS, LIVES, Recorded, many
 from tests.proof.disk import FolderSynced, Named, Platter, Synced, Truncated, Wrote
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_is_half_there(request: pytest.FixtureRequest, is_long: bool) -> None:
-    first, lives = request.config.getoption("--seed") * 1000, 400 if is_long else 42
+    first, lives = request.config.getoption("--seed") * 1000, 400 if is_long else 4
     tally = many(first, lives)
     print(f"lives {first} to {first + lives - 1}: {tally}")
     assert not tally.findings, "\n".join(map(str, tally.findings))
@@ -24,7 +24,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_there(request: pytest.
 def test_a_planted_bug_is_caught(name: str) -> None:
     plant, kinds = PLANTS[name]
     with plant():
-        tally = many(1, 42)
+        tally = many(1, LIVES)
     print(f"{name}: caught after {tally.cuts} cuts of {tally.lives} lives: {[str(one) for one in tally.findings]}")
     assert {finding.kind for finding in tally.findings} & kinds, f"{tally.cuts} cuts have not brought it to light"
 
