@@ -1,4 +1,4 @@
-"""All parts of the proof, two at a time, and what they have found.
+"""All parts of the proof, three at a time, and what they have found.
 
     scripts/proof [--minutes N] [--seed S] [--parts kills,cuts] [--ledger] [--json]
 
@@ -26,10 +26,10 @@ from typing import Any
 from tests.proof import ledger
 from tests.proof.part import BUGS
 
-PARTS = ("kills", "simulation", "cuts")
+PARTS = ("kills", "partitions", "simulation", "cuts")
 """The longest first: they run side by side."""
 LATER = {"relay ends a job"}
-AT_ONCE = 2
+AT_ONCE = 3
 SHORT_LIMIT_S = 900.0
 MOST_LINES = 60
 
