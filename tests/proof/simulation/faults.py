@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from tests.proof.simulation import threads
 from tests.proof.simulation.network import Weather
 
+from copernicus.server.http.server import SHUTDOWN_S
 from copernicus.wire import messages as m
 
 if TYPE_CHECKING:
     from tests.proof.simulation.life import Life
+    from tests.proof.simulation.worker import Host
 
 ORDERS: tuple[type[m.JobCommand], ...] = (m.StopJobRequest, m.RerunJobRequest, m.CommandFailedRequest)
 
@@ -33,7 +36,7 @@ class Faults:
         kinds: list[Callable[[], None]] = [
             self.kill_server, self.kill_server, self.kill_at_commit, self.stop_server, self.kill_worker, self.kill_worker,
             self.stop_worker, self.end_worker, self.cut, self.cut, self.cut, self.storm, self.storm, self.jump, self.fill,
-            self.back_up,
+            self.back_up, self.end_server, self.kill_twice, self.limit_time,
         ]  # fmt: skip
         kinds += [getattr(self, name) for name in self.often for _ in range(8)]
         for _ in range(chance.choice((4, 6, 8) if self.often else (0, 2, 4, 6, 8))):
@@ -52,9 +55,18 @@ class Faults:
         if life.server is not None:
             life.server.process.go_on()
         for host in life.hosts:
+            host.time_left_s = None
             if host.process is not None:
                 host.process.go_on()
         self.keep_up()
+        threads.Thread(self._trust, process=life.person.process).start()
+
+    def _trust(self) -> None:
+        """No host stays in quarantine for what faults have done to it."""
+        while True:
+            for host in [host.name for host in self.life.disk.tables.hosts.values() if host.quarantined_at is not None]:
+                self.life.person.release(host)
+            threads.sleep(self.lease_s)
 
     def keep_up(self) -> None:
         """Who looks after the computers starts again what has ended."""
@@ -67,11 +79,15 @@ class Faults:
 
     def _deed(self, number: int) -> Callable[[], None]:
         person, chance, value = self.life.person, self.chance, 100 + number
-        kind = chance.choice(("append",) * 6 + ("replace", "order", "order", "hold"))
+        kind = chance.choice(("append",) * 8 + ("replace", "order", "order", "hold", "anew", "undo"))
         if kind == "replace":
             return partial(person.replace, chance.randrange(3), value)
         if kind == "order":
             return partial(person.order, chance.choice(ORDERS), chance.randint(1, 6))
+        if kind == "anew":
+            return partial(person.force_rerun, chance.randrange(3))
+        if kind == "undo":
+            return person.undo
         if kind == "hold":
 
             def hold() -> None:
@@ -118,6 +134,29 @@ class Faults:
 
         self.world.after(self._for(), restore)
 
+    def kill_twice(self) -> None:
+        """kill -9, and again while it comes up."""
+        life = self.life
+        server = life.server
+        if server is not None and not self.is_over:
+            server.process.kill()
+            life.start_server()
+            self.world.after(self.chance.uniform(0.0, 0.02), life.server.process.kill)
+            self.world.after(self._for() / 4, life.start_server)
+
+    def end_server(self) -> None:
+        """SIGTERM."""
+        server = self.life.server
+        if server is not None and server.is_up and not self.is_over:
+            server.end()
+            self.world.after(SHUTDOWN_S + self._for() / 4, self.life.start_server)
+
+    def limit_time(self) -> None:
+        """A host has so much time for its next worker."""
+        host = self.chance.choice(self.life.hosts)
+        host.time_left_s = self.lease_s * self.chance.uniform(1.0, 4.0)
+        self.end_worker(host)
+
     def kill_at_commit(self) -> None:
         """The server dies at its next commit, before it or after it."""
         life = self.life
@@ -145,9 +184,9 @@ class Faults:
             host.process.stop()
             self.world.after(self._for(), host.process.go_on)
 
-    def end_worker(self) -> None:
+    def end_worker(self, host: Host | None = None) -> None:
         """SIGTERM of a worker."""
-        host = self.chance.choice(self.life.hosts)
+        host = host or self.chance.choice(self.life.hosts)
         if host.agent is not None and host.is_up and not self.is_over:
             self.world.trace("told to go", host.name)
             host.agent.stop()

@@ -27,6 +27,13 @@ Kind = Literal["lost", "duplicated", "stuck", "other"]
 Attempt = tuple[int, int]
 
 
+REMEMBERED = {
+    "/v1/project/start", "/v1/project/apply", "/v1/project/undo", "/v1/job/stop", "/v1/job/rerun", "/v1/job/command-failed",
+    "/v1/quarantine/release",
+}  # fmt: skip
+"""Where people change something: the same request again gives the same answer."""
+
+
 class Violation(BaseException):
     """Something that must not be; `name` is the invariant. No code that is simulated takes it for an error of its own."""
 
@@ -53,12 +60,16 @@ class Judge:
         """The highest attempt of each job that became durable."""
         self.floor = 0
         """Attempts up to this number were given out before a restoration."""
+        self.backed_up: dict[Attempt, str] = {}
+        """How attempts had ended in the backup that was restored."""
         self.given: dict[Attempt, str] = {}
         self.accepted: dict[Attempt, str] = {}
         self.fired: Counter[str] = Counter()
         self.acknowledged: dict[tuple[str, int], bytes] = {}
         """Records of the log that were acknowledged."""
         self.answers: dict[tuple[str, str], tuple[list[m.Verdict], set[Attempt]]] = {}
+        self.told: dict[str, bytes] = {}
+        """What was answered to each request of a person."""
         self.heard_at: dict[str, float] = {}
         self.named_at: dict[Attempt, float] = {}
         self.renewed_at = 0.0
@@ -136,6 +147,8 @@ class Judge:
         """An answer leaves the server."""
         if not is_ok:
             return
+        if request.path in REMEMBERED:
+            self._remembered(request, body)
         match request.path:
             case "/v1/worker/exchange":
                 self._exchanged(decode(request.body, m.ExchangeRequest), decode(body, m.ExchangeReply), request)
@@ -148,15 +161,13 @@ class Judge:
                         )
             case "/v1/project/apply":
                 self._applied(decode(request.body, m.ApplyRequest), decode(body, m.ApplyReply))
-            case "/v1/job/stop" | "/v1/job/rerun" | "/v1/job/command-failed":
-                self._must_be_remembered(msgspec.json.decode(request.body)["request_id"])
 
     def _exchanged(self, asked: m.ExchangeRequest, reply: m.ExchangeReply, request: Request) -> None:
         outcomes = {(report.job, report.attempt): report.outcome for report in asked.reports}
         for verdict in reply.verdicts:
             place = verdict.job, verdict.attempt
             if verdict.verdict == "accepted":
-                if verdict.attempt <= self.floor:
+                if verdict.attempt <= self.floor and self.backed_up.get(place) != outcomes[place]:
                     raise Violation("I4", "duplicated", f"attempt {place} is of the time before the backup, and was accepted")
                 self._must_have(place, outcomes[place])
                 self.accepted[place] = outcomes[place]
@@ -187,7 +198,6 @@ class Judge:
     def _applied(self, asked: m.ApplyRequest, reply: m.ApplyReply) -> None:
         if asked.is_check:
             return
-        self._must_be_remembered(asked.request_id)
         if reply.seq is not None:
             for project, records in self.disk.tables.records.items():
                 if reply.seq not in records:
@@ -195,9 +205,15 @@ class Judge:
                 self.acknowledged[project, reply.seq] = records[reply.seq]
         self.counts["edits"] += 1
 
-    def _must_be_remembered(self, request_id: str) -> None:
+    def _remembered(self, request: Request, body: bytes) -> None:
+        asked = msgspec.json.decode(request.body)
+        request_id = asked["request_id"]
+        if asked.get("is_check"):
+            return
         if not any(known == request_id for known, _ in self.disk.tables.answers):
             raise Violation("I1", "lost", f"the answer to request {request_id} left the server before it was durable")
+        if self.told.setdefault(request_id, body) != body:
+            raise Violation("I5", "duplicated", f"request {request_id} was answered in two ways")
 
     # --- silence
 
@@ -235,7 +251,7 @@ class Judge:
         tables, self.floor = self.disk.tables, floor
         self.jobs = dict(tables.jobs)
         self.highest.clear()
-        rows = {(job.id, row.attempt): row.outcome for job in tables.jobs.values() for row in job.attempts}
+        rows = self.backed_up = {(job.id, row.attempt): row.outcome for job in tables.jobs.values() for row in job.attempts}
         self.accepted = {attempt: outcome for attempt, outcome in self.accepted.items() if rows.get(attempt) == outcome}
         self.acknowledged = {
             (project, seq): data
@@ -251,6 +267,8 @@ class Judge:
             if isinstance(fact, f.Filed) and fact.job is not None and not fact.error
         )
         self.stale.clear()
+        known = {request_id for request_id, _ in tables.answers}
+        self.told = {request_id: body for request_id, body in self.told.items() if request_id in known}
 
     def look(self) -> None:
         """All that was acknowledged is there."""
@@ -268,6 +286,18 @@ class Judge:
         durable = {number: job for number, job in self.disk.tables.jobs.items() if job.state in ("blocked", "queued", "leased")}
         if in_memory != durable:
             raise Violation("I1", "other", f"what is in memory is not what is durable: {in_memory} {durable}")
-        leases = {number for worker in server.dispatch.workers for number in worker.leases}
-        if leases != {job.id for job in in_memory.values() if job.state == "leased"}:
-            raise Violation("I9", "other", f"there are leases without jobs, or the other way round: {leases}")
+        tables = self.disk.tables
+        hosts = {host.name: host for host in tables.hosts.values()}
+        left = {
+            "leases without jobs": {number for worker in server.dispatch.workers for number in worker.leases},
+            "cores in use": {project for project, cores in jobs.running_cores.items() if cores},
+            "jobs in the queue": {waiting.job for waiting in jobs.queue.in_order({})},
+            "cores reserved": len(jobs.queue.reservations),
+            "jobs that wait for others": jobs._waiting,
+            "jobs that are being written": jobs._settling,
+            "hosts that differ": {name for name in hosts.keys() | jobs.hosts._records.keys()
+                                  if hosts.get(name) != jobs.hosts._records.get(name)},
+        }  # fmt: skip
+        for what, found in left.items():
+            if found:
+                raise Violation("I9", "other", f"{what} remain: {found}")

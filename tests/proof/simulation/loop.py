@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from asyncio import events
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from tests.proof.simulation.world import Process, Timer, World
 
@@ -30,6 +32,8 @@ class Loop(asyncio.AbstractEventLoop):
 
     def __init__(self, world: World, process: Process) -> None:
         self._world, self._process = world, process
+        self._tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
+        process.when_killed.append(self._forget)
 
     def time(self) -> float:
         return self._world.now + self._process.monotonic_s
@@ -58,7 +62,15 @@ class Loop(asyncio.AbstractEventLoop):
     def create_task(self, coro: Any, *, name: str | None = None, context: Any = None) -> asyncio.Task[Any]:
         task = asyncio.Task(coro, loop=self, name=name)
         task.add_done_callback(self._look_for_violations)
+        self._tasks.add(task)
         return task
+
+    def _forget(self) -> None:
+        """What has not begun will not be missed; what has ends where it waits."""
+        for task in self._tasks:
+            coroutine: Any = task.get_coro()
+            if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                coroutine.close()
 
     def look(self, done: asyncio.Task[Any]) -> None:
         """A task must have ended without an error."""

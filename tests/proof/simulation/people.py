@@ -32,6 +32,7 @@ class Person:
         self.appended: dict[int, bool] = {}
         self.deeds: list[tuple[float, Callable[[], None]]] = []
         self.is_ready = self.is_done = False
+        self.last: int | None = None
 
     def start(self) -> None:
         """Begin with the deeds, each at its time or when the one before is done."""
@@ -75,6 +76,7 @@ class Person:
         change.set("works:in.x[+]", value)
         self.appended[value] = False
         self.appended[value] = self.insist(change.commit) is None
+        self.last = change.reply.seq if change.reply is not None else None
 
     def replace(self, index: int, value: int) -> None:
         """A job is superseded, if that one is there."""
@@ -90,6 +92,28 @@ class Person:
         else:
             change.deactivate(path, is_now=True)
         self.insist(change.commit)
+
+    def force_rerun(self, index: int) -> None:
+        """The work of a job is done anew."""
+        change = Transaction(self.project, 0)
+        change.force_rerun(f"works:work_{index}")
+        self.insist(change.commit)
+
+    def undo(self) -> None:
+        """What was appended last is taken back, if nobody has written there since; and that is taken back, too."""
+        seq = self.last
+        for _ in range(2):
+            if seq is None:
+                return
+            request = m.UndoRequest("p", seq, f"undo-{self.world.number()}")
+            replies: list[m.UndoReply] = []
+            self.insist(lambda: replies.append(self.caller.call(request)))  # noqa: B023 - called at once
+            seq = replies[0].seq if replies else None
+
+    def release(self, host: str) -> None:
+        """A host is trusted again, if it was not."""
+        request = m.ReleaseQuarantineRequest(host, f"release-{self.world.number()}")
+        self.insist(lambda: self.caller.call(request))
 
     def order(self, kind: type[m.JobCommand], job: int) -> None:
         """Stop a job, give it a fresh start, declare it lost."""

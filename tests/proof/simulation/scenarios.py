@@ -25,6 +25,7 @@ class Scenario(Faults):
     jobs = 6
 
     def plan(self) -> None:
+        self.life.are_some_wide = False
         self.life.fate = lambda lease: ("finished", self.lasts_s)  # type: ignore[method-assign]
         self.life.person.deeds.append((1.0, partial(append_all, self.life.person, self.jobs)))
         self.until_s = self.begin()
@@ -117,12 +118,12 @@ class Herd(Scenario):
 
         self.life.judge.arrived = count  # type: ignore[method-assign]
         self.kill_the_server(30.0, 20.0)
-        self.world.after(50.0 + LEASE_S, self.look)
-        return 51.0 + LEASE_S
+        self.world.after(50.0 + LEASE_S / 2, self.look)
+        return 51.0 + LEASE_S / 2
 
     def look(self) -> None:
         workers = self.server.dispatch.workers
-        assert len(workers) == len(self.life.hosts), "all have been heard of within one lease"
+        assert len(workers) == len(self.life.hosts), "all have been heard of within half a lease"
         assert all(worker.offer is not None for worker in workers)
 
     def check(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from greenlet import GreenletExit
 from tests.proof.simulation import threads
+from tests.proof.simulation.judge import Violation
 from tests.proof.simulation.network import Network, SimulatedCaller
 from tests.proof.simulation.world import Process, World
 from tests.unit import functions
@@ -111,6 +112,11 @@ class Run:
         host, lease = self._host, self.lease
         fate, lasts_s = host.fate(lease)
         host.runs[lease.job, lease.attempt] = self
+        used = sum(one.cores for one in host.runs.values())
+        if used > host.cores or self.cores < lease.description.resources.cores_min:
+            raise Violation(
+                "P5", "other", f"{host.name} runs jobs on {used} of {host.cores} cores, job {lease.job} on {self.cores}"
+            )
         begun = threads.monotonic()
         if self._stopped.wait(lasts_s):
             threads.sleep(host.world.chance.expovariate(1.0))  # it saves a checkpoint
@@ -162,7 +168,8 @@ class Host:
         self.process: Process | None = None
         self.agent: agent.Agent | None = None
         self.runs: dict[tuple[int, int], Run] = {}
-        self.wants_worker = True
+        self.time_left_s: float | None = None
+        """How long the next worker here may stay, None: as long as it likes."""
 
     @property
     def is_up(self) -> bool:
@@ -187,8 +194,9 @@ class Host:
         platform = SimpleNamespace(
             name="smp", cores=self.cores, host=self, watch_over=lambda worker, folder: None, close=lambda: None
         )
+        options = agent.Options(checkpoint_every_s=None, time_left_s=self.time_left_s)
         made = self.agent = agent.Agent(
-            agent.Options(checkpoint_every_s=None), cast(Any, platform), cast(Any, PROGRAMS), cast(Any, _Connection(self)),
+            options, cast(Any, platform), cast(Any, PROGRAMS), cast(Any, _Connection(self)),
             cast(Any, Place(self, process)), lambda line: self.world.trace(self.name, "says", line),
         )  # fmt: skip
         try:
@@ -250,7 +258,7 @@ PLACES: dict[str, Any] = {
     "copernicus.worker.leftovers.BlobFolder": lambda folder, is_durable: _Idle(),
     "copernicus.worker.agent.Attempt": Run,
     "copernicus.worker.agent.queue": threads.QUEUE,
-    "copernicus.worker.agent.host_name": lambda: threads.own_process().name,
+    "copernicus.worker.agent.node_name": lambda: threads.own_process().name,
     "copernicus.worker.agent.site_name": lambda: "",
     "copernicus.worker.agent.psutil": SimpleNamespace(virtual_memory=lambda: SimpleNamespace(total=2**34)),
     "copernicus.worker.agent.TICK_S": TICK_S,
