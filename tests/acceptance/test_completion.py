@@ -67,7 +67,7 @@ def bash(system: System) -> Iterator[Bash]:
 
 def test_commands_projects_instances_and_places_are_completed(bash: Bash) -> None:
     for typed, becomes in (
-        ("cpcc gra\t", "graph "),
+        ("cpcc grap\t", "graph "),
         ("cpcc cd mol\t", "molecules "),
         ("cpcc -p mol\t", "molecules "),
         ("cpcc ls summ\t", "summation "),
