@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,22 @@ def throw_cut_uploads_away() -> None:
     Files.status = forgetful  # type: ignore[method-assign]
 
 
+def acknowledge_failed_commits() -> None:
+    """The server says that a commit is durable although the disk refused it."""
+    from copernicus.server.storage.sqlite.book import SqliteBook
+
+    commit = SqliteBook._commit
+
+    def commit_hopefully(self: Any, units: Any) -> None:
+        with contextlib.suppress(Exception):
+            commit(self, units)
+
+    SqliteBook._commit = commit_hopefully  # type: ignore[method-assign]
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "undelivered results dropped": drop_what_was_not_delivered,
     "idempotency pruned early": forget_answers,
     "cut uploads thrown away": throw_cut_uploads_away,
+    "acknowledge in spite of a failed commit": acknowledge_failed_commits,
 }
