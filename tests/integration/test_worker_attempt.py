@@ -92,6 +92,26 @@ def test_a_finished_job_of_some_length_leaves_what_a_longer_one_goes_on_from(ben
     assert bench.run(script, checkpoint_files=("s.cpt",), **more).report.checkpoint == ()
 
 
+def test_large_files_serve_several_outputs_and_the_checkpoint_as_well(bench: Bench) -> None:
+    """They are taken out of the work folder, not copied."""
+    script = "mkdir d; for f in s.cpt a2.xtc a10.xtc d/b.xtc end.gro; do head -c 100000 /dev/zero > $f; echo $f >> $f; done"
+    outputs = {
+        "last": Output("file", "*.xtc"), "all": Output("files", "*.xtc\nd/*.xtc"), "conf": Output("file", "end*"),
+        "other": Output("files", "?10.xtc\nend.gro"), "state": Output("file", "s.cpt"), "none": Output("file", "*.none"),
+    }  # fmt: skip
+    ended = bench.run(script, checkpoint_files=("s.*",), until=("7",), outputs=outputs | {"none": Output("text")},
+                      done_when="end.gro")  # fmt: skip
+    found = ended.report.outputs
+    assert ended.report.outcome == "finished", ended.report
+    assert [file["name"] for file in found["all"]] == ["a2.xtc", "a10.xtc", "b.xtc"]
+    assert found["other"] == [found["last"], found["conf"]]
+    assert [staged.name for staged in ended.report.checkpoint] == ["s.cpt", "a2.xtc", "a10.xtc", "d/b.xtc"]
+    assert len(ended.parcel.large) == 5
+    failed = bench.run(script, checkpoint_files=("s.*",), outputs=outputs).report
+    assert failed.outcome == "failed"
+    assert {"s.cpt", "a2.xtc", "a10.xtc"} <= {staged.name for staged in failed.checkpoint}
+
+
 def test_failures_say_what_happened(bench: Bench) -> None:
     failed = bench.run("echo Fatal error: no atoms >&2; exit 2").report
     assert (failed.outcome, failed.exit_status, failed.stderr_tail) == ("failed", 2, "Fatal error: no atoms")

@@ -12,7 +12,7 @@ from copernicus.errors import CopernicusError, TooLarge, UsageError
 from copernicus.model.jobs import JobDescription, Output, StagedFile
 from copernicus.model.values import INT_MAX, INT_MIN, FileRef, float_to_json, to_json
 from copernicus.wire.codec import check_depth, encode
-from copernicus.worker.harvest import Harvest
+from copernicus.worker.harvest import Harvest, is_match, natural_key
 from copernicus.worker.shelf import Shelf
 
 JSON_LIMIT_BYTES = 8 * 1024**2
@@ -78,19 +78,25 @@ class Collector:
         """
         if not description.until:
             return ()
-        return self._checkpoint(description, set(self._harvest.find(description.done_when) if description.done_when else ()))
+        return self._checkpoint(description, set(self._find(description.done_when) if description.done_when else ()))
 
     def _checkpoint(self, description: JobDescription, left_out: set[str]) -> tuple[StagedFile, ...]:
-        names = [name for pattern in description.checkpoint for name in self._harvest.find(pattern)]
+        names = [name for pattern in description.checkpoint for name in self._find(pattern)]
         if not names:
             return ()
         left_out -= set(names)
         inputs = {staged.name for staged in description.files}
         for output in description.outputs.values():
             if output.kind in ("file", "files"):
-                found = [name for pattern in output.pattern.split("\n") for name in self._harvest.find(pattern)]
+                found = [name for pattern in output.pattern.split("\n") for name in self._find(pattern)]
                 names += [name for name in found if name not in inputs and name not in left_out]
         return tuple(StagedFile(name, self._take(name)) for name in dict.fromkeys(names) if name not in ("stdout", "stderr"))
+
+    def _find(self, pattern: str) -> list[str]:
+        """The files that match a glob, in natural order; a large one that was taken is in the folder no more."""
+        found = self._harvest.find(pattern)
+        taken = [name for name in self._files if is_match(name, pattern)]
+        return sorted({*found, *taken}, key=natural_key) if taken else found
 
     def let_go(self) -> None:
         """Nothing of what was collected is needed."""
@@ -103,10 +109,10 @@ class Collector:
             case "value":
                 return output.value
             case "file":
-                found = self._harvest.find(output.pattern)
+                found = self._find(output.pattern)
                 return to_json(self._take(found[-1])) if found else None
             case "files":
-                matches = [self._harvest.find(pattern) for pattern in output.pattern.split("\n")]
+                matches = [self._find(pattern) for pattern in output.pattern.split("\n")]
                 names = dict.fromkeys(name for found in matches for name in found)
                 return [to_json(self._take(name)) for name in names] if all(matches) or output.is_optional else None
             case "number":
@@ -115,7 +121,7 @@ class Collector:
             case "text":
                 return self._text(output)
             case "json":
-                found = self._harvest.find(output.pattern)
+                found = self._find(output.pattern)
                 return self._json(found[-1]) if found else None
 
     def _text(self, output: Output) -> str | None:
@@ -156,7 +162,7 @@ class Collector:
     def _absence(self, output: Output) -> str:
         if output.kind in ("number", "text"):
             return f"{output.pattern!r} is not found in {output.source}."
-        pattern = next((one for one in output.pattern.split("\n") if not self._harvest.find(one)), output.pattern)
+        pattern = next((one for one in output.pattern.split("\n") if not self._find(one)), output.pattern)
         instead = self._harvest.instead(pattern)
         if instead:
             return f"{instead}, and only regular files are collected."

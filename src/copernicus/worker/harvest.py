@@ -34,6 +34,18 @@ def steps_of(name: str) -> list[str]:
     return steps
 
 
+def is_match(name: str, pattern: str) -> bool:
+    """Say whether `Harvest.find` finds a regular file of this name by this glob."""
+    steps, wanted = name.split("/"), steps_of(pattern)
+    return len(steps) == len(wanted) and all(map(_is_step, steps, wanted))
+
+
+def _is_step(name: str, step: str) -> bool:
+    if not any(sign in step for sign in "*?["):
+        return name == step
+    return fnmatch.fnmatchcase(name, step) and (step.startswith(".") or not name.startswith("."))
+
+
 class Harvest:
     """The work folder of an ended program; nothing in it changes any more. Names are relative to it."""
 
