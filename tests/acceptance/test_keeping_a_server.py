@@ -94,6 +94,7 @@ DAMAGES = {
     "a bit in the header": (lambda s: flip(s.projects / "book.sqlite", 3), "damaged"),
     "a record is gone": (lambda s: change(s, "DELETE FROM records WHERE seq = 3"), "does not follow record 2"),
     "a job is somebody else's": (lambda s: change(s, "UPDATE jobs SET project = 'x' WHERE id = 1"), "not filed where"),
+    "a priority": (lambda s: change(s, "INSERT INTO priorities VALUES ('x', 5, x'00')"), "does not match its checksum"),
     "the book ends early": (lambda s: os.truncate(s.projects / "book.sqlite", 5000), "damaged"),
     "the book is empty": (lambda s: os.truncate(s.projects / "book.sqlite", 0), "cannot be used"),
     "a bit in a file": (lambda s: flip(s.projects / "blobs" / CONF[:2] / CONF, 5), "has changed on disk"),

@@ -17,6 +17,7 @@ from copernicus.server.storage.abc import (
     AppendRecord,
     AttemptRow,
     BookStore,
+    Change,
     DropProject,
     DropRetired,
     HostRecord,
@@ -97,6 +98,27 @@ def test_what_was_written_is_there_after_a_restart(open_book: Open) -> None:
     assert book.answer("r", "me") == b"yes"
     assert book.answer("r", "somebody else") is None
     book.close()
+
+
+def test_the_priority_of_a_project_is_kept_and_goes_with_it(open_book: Open) -> None:
+    async def write(*changes: Change) -> list[ProjectRow]:
+        book = open_book()
+        await book.submit(unit(*changes))
+        book.close()
+        book = open_book()
+        found = book.projects()
+        book.close()
+        return found
+
+    plain, urgent = ProjectRow("p1", "one", 1.0), ProjectRow("p2", "two", 2.0, -7)
+    assert asyncio.run(write(PutProject(plain), PutProject(urgent))) == [plain, urgent]
+    urgent = replace(urgent, priority=30)
+    assert asyncio.run(write(PutProject(urgent))) == [plain, urgent]
+    assert asyncio.run(write(PutProject(replace(urgent, priority=0)))) == [plain, replace(urgent, priority=0)]
+    again = replace(urgent, name="other")
+    assert asyncio.run(write(PutProject(urgent), DropProject("p2"), PutProject(replace(again, priority=0)))) == [
+        plain, replace(again, priority=0),
+    ]  # fmt: skip
 
 
 def test_a_removed_project_is_gone_but_its_job_numbers_are_not_given_again(open_book: Open) -> None:

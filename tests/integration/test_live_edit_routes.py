@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.integration.standing import Standing
 
-from copernicus.errors import CopernicusError, Refused
+from copernicus.errors import CopernicusError, NotAllowed, Refused, UsageError
 from copernicus.model import edits as e
 from copernicus.net.caller import Caller
 from copernicus.wire import messages as m
@@ -90,6 +90,25 @@ def test_a_preview_asks_pure_functions_and_keeps_nothing(standing: Standing) -> 
     assert shown(root, "sum:in.a") == 1
     with pytest.raises(Refused, match=r"more:in.b was set to 1.0 by root .* \(transaction"):
         root.call(m.UndoRequest("first", seq))
+
+
+def test_the_priority_of_a_project_is_for_super_users_and_lasts(standing: Standing) -> None:
+    root, ada = standing.caller(), standing.user("ada")
+    ada.call(m.StartProjectRequest("hers", "start hers"))
+    with pytest.raises(NotAllowed):
+        ada.call(m.ProjectPriorityRequest("hers", 30))
+    with pytest.raises(UsageError, match="-31 is no priority"):
+        root.call(m.ProjectPriorityRequest("hers", -31))
+    with pytest.raises(CopernicusError, match="no project 'nobodys'"):
+        root.call(m.ProjectPriorityRequest("nobodys", 1))
+    request = m.ProjectPriorityRequest("hers", 7, "priority 1")
+    assert root.call(request).note == "Project hers has the priority 7 now."
+    root.call(m.ProjectPriorityRequest("hers", 8))
+    assert root.call(request).note == "Project hers has the priority 7 now.", "the same request again changes nothing"
+    standing.kill()
+    standing.start()
+    rows = standing.caller().call(m.ProjectsRequest()).projects
+    assert {row.name: row.priority for row in rows} == {"first": 0, "hers": 8}
 
 
 def test_a_project_that_is_renamed_keeps_its_people_its_content_and_nothing_of_its_old_name(standing: Standing) -> None:

@@ -117,6 +117,10 @@ class Client:
         """Give a project another name, with all access to it; return the server's note. Raises `Refused` when it is taken."""
         return self.caller.call(m.RenameProjectRequest(name, new_name, new_request_id())).note
 
+    def set_priority(self, name: str, priority: int) -> str:
+        """Give a project a priority (-30 to 30), which is added to that of its jobs; return a note. For super users."""
+        return self.caller.call(m.ProjectPriorityRequest(name, priority, new_request_id())).note
+
     def remove_project(self, name: str) -> str:
         """Remove a project for good, with its log, jobs and values; return the server's note."""
         return self.caller.call(m.RemoveProjectRequest(name, request_id=new_request_id())).note

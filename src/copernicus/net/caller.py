@@ -112,6 +112,9 @@ class Caller:
     def call(self, request: m.RenameProjectRequest, timeout_s: float | None = None) -> m.Done: ...
 
     @overload
+    def call(self, request: m.ProjectPriorityRequest, timeout_s: float | None = None) -> m.Done: ...
+
+    @overload
     def call(self, request: m.LoadRequest, timeout_s: float | None = None) -> m.LoadReply: ...
 
     @overload

@@ -83,6 +83,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("project/usage", m.UsageRequest, m.UsageReply, Policy.MEMBER),
     Endpoint("project/purge", m.PurgeRequest, m.PurgeReply, Policy.MEMBER),
     Endpoint("project/rename", m.RenameProjectRequest, m.Done, Policy.MEMBER),
+    Endpoint("project/priority", m.ProjectPriorityRequest, m.Done, Policy.SUPER),
     Endpoint("project/members", m.MembersRequest, m.MembersReply, Policy.MEMBER),
     Endpoint("project/grant", m.GrantAccessRequest, m.Done, Policy.MEMBER),
     Endpoint("project/withdraw", m.RevokeAccessRequest, m.Done, Policy.MEMBER),

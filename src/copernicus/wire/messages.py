@@ -106,6 +106,7 @@ from copernicus.wire.preview_messages import (
     PreviewRequest as PreviewRequest,
 )
 from copernicus.wire.project_messages import (
+    ProjectPriorityRequest as ProjectPriorityRequest,
     ProjectRow as ProjectRow,
     ProjectsReply as ProjectsReply,
     ProjectsRequest as ProjectsRequest,

@@ -10,13 +10,14 @@ class ProjectsRequest(Message, frozen=True):
 
 
 class ProjectRow(Message, frozen=True):
-    """One project; `states` counts instances by state, `jobs` counts jobs by state."""
+    """One project; `states` counts instances by state, `jobs` counts jobs by state; `priority` is added to that of its jobs."""
 
     name: str
     id: str
     created_at: float
     states: dict[str, int] = {}
     jobs: dict[str, int] = {}
+    priority: int = 0
 
 
 class ProjectsReply(Message, frozen=True):
@@ -44,4 +45,12 @@ class RenameProjectRequest(Message, frozen=True):
 
     project: str
     name: str
+    request_id: str = ""
+
+
+class ProjectPriorityRequest(Message, frozen=True):
+    """Give a project a priority, which is added to that of each of its jobs: -30 to 30, higher first."""
+
+    project: str
+    priority: int
     request_id: str = ""

@@ -62,6 +62,7 @@ GROUPS: dict[str, tuple[Row, ...]] = {
             ("start", "Make a project, and choose it."),
             ("rm", "Remove a project, with all that is in it."),
             ("rename-project", "Give a project another name."),
+            ("project-priority", "Let the jobs of a project go before those of others, or behind."),
             ("cd", "Choose the project that commands are about."),
             ("pwd", "Show the current project."),
         ),

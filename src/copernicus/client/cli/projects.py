@@ -11,6 +11,7 @@ from copernicus.client import memory
 from copernicus.client.cli.context import Context, command, is_terminal, pass_context
 from copernicus.client.output import text
 from copernicus.errors import Refused, UnknownPath
+from copernicus.model.jobs import PRIORITY_MAX, PRIORITY_MIN
 
 
 @command("projects")
@@ -21,10 +22,10 @@ def projects_command(context: Context) -> None:
     current = memory.load().projects.get(context.client.identity, "")
 
     def lines() -> Iterator[str]:
-        head = ("", "NAME", "INSTANCES", "JOBS", "MADE")
+        head = ("", "NAME", "INSTANCES", "JOBS", "PRIORITY", "MADE")
         cells = [
             ("*" if row.name == current else "", row.name, text.counts(row.states) or "none", text.counts(row.jobs) or "none",
-             text.moment(row.created_at))
+             str(row.priority or ""), text.moment(row.created_at))
             for row in rows
         ]  # fmt: skip
         yield from text.table(head, cells) or ["There are no projects. Make one with: cpcc start NAME"]
@@ -93,6 +94,20 @@ def rename_project_command(context: Context, name: str, new_name: str) -> None:
             memory.save(known.with_project(client.identity, new_name))
         Staging(client.identity, name).move(new_name)
     context.show({"project": new_name}, lambda: [note])
+
+
+@command("project-priority", context_settings={"ignore_unknown_options": True})
+@click.argument("priority", type=click.IntRange(PRIORITY_MIN, PRIORITY_MAX))
+@click.argument("name", required=False)
+@pass_context
+def project_priority_command(context: Context, priority: int, name: str | None) -> None:
+    """Let the jobs of project NAME (the current one) go before those of others (PRIORITY up to 30), or behind (down to -30).
+
+    It is added to the priority that each job has, and holds at once, for jobs that wait, too. Super users only.
+    """
+    chosen = name or context.project_name
+    note = context.client.set_priority(chosen, priority)
+    context.show({"project": chosen, "priority": priority}, lambda: [note])
 
 
 @command("cd")

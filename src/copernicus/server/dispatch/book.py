@@ -61,6 +61,8 @@ class Jobs:
         self.clear_all()
         self._last = self._store.last_job()
         self.attempt_floor = self._store.attempt_floor()
+        for row in self._store.projects():
+            self.queue.prioritize(row.id, row.priority)
         for job in self._store.jobs():
             self._by_key.setdefault(job.project, {})[job.key] = job.id
             self._follow(None, job)
@@ -317,6 +319,11 @@ class Jobs:
         for job in jobs:
             self._by_key.setdefault(job.project, {})[job.key] = job.id
             self.put(unit, job)
+
+    def prioritize(self, project: str, priority: int) -> None:
+        """See `JobBook.prioritize`."""
+        for executable in self.queue.prioritize(project, priority):
+            self.when_queued(executable)
 
     def forget(self, unit: Unit, project: str) -> None:
         """See `JobBook.forget`. The rows go with `DropProject`; workers are told to stop when they next report a beat."""

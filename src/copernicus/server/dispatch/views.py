@@ -86,7 +86,9 @@ class JobViews(Jobs):
                 ranked = self.queue.in_order(self.running_cores)
                 ahead = next((index for index, waiting in enumerate(ranked) if waiting.job == job.id), 0)
                 views = [view for worker in self._workers if not worker.is_lost and (view := self.view(worker))]
-                lines = explain(self.waiting(job), views, ahead, self.queue.reservations)
+                waiting = self.waiting(job)
+                waiting = replace(waiting, priority=self.queue.priority(waiting))
+                lines = explain(waiting, views, ahead, self.queue.reservations)
                 return [f"Job {number} is queued.", *lines, *self._inherited(job), *_failures(job)]
             case "leased":
                 return self._explain_leased(job)
@@ -151,7 +153,7 @@ class JobViews(Jobs):
             path=job.path,
             executable=job.description.executable,
             state=job.state,
-            priority=job.description.priority,
+            priority=job.description.priority + self.queue.project_priority(job.project),
             attempt=job.attempt,
             why=why,
             worker=job.worker,

@@ -42,6 +42,9 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
                 await asyncio.to_thread(rooms.access.rename_project, request.project, request.name)
         return done
 
+    async def priority(call: Call, request: m.ProjectPriorityRequest) -> m.Done:
+        return await projects.set_priority(request, call.who)
+
     async def remove(call: Call, request: m.RemoveProjectRequest) -> m.Done:
         done = await projects.remove_project(request.name, call.who, request.request_id)
         await asyncio.to_thread(rooms.access.forget_project, request.name)
@@ -105,6 +108,7 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         "project/start": start,
         "project/remove": remove,
         "project/rename": rename,
+        "project/priority": priority,
         "project/apply": apply,
         "project/preview": preview,
         "project/undo": undo,

@@ -141,4 +141,4 @@ class Looking:
         """One line about the project."""
         row, network = self._project.row, self._network
         states = self._states.below(network.instances[ROOT])
-        return m.ProjectRow(row.name, row.id, row.created_at, states, self._jobs.counts(row.id))
+        return m.ProjectRow(row.name, row.id, row.created_at, states, self._jobs.counts(row.id), row.priority)

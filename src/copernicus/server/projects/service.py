@@ -16,6 +16,7 @@ from copernicus.dataflow import engine, transaction
 from copernicus.dataflow.network import Network
 from copernicus.errors import CopernicusError, Refused, UsageError
 from copernicus.model.edits import ClearError, DeclareFunction, Edit, SetFile, SetValue
+from copernicus.model.jobs import PRIORITY_MAX, PRIORITY_MIN
 from copernicus.model.values import FileRef, files_in
 from copernicus.server.access.identity import unknown_project
 from copernicus.server.projects.conflicts import refuse_conflicts
@@ -172,6 +173,25 @@ class Projects:
         self._live[request.name] = self._live.pop(request.project)
         unit.add(PutProject(project.row))
         self._remember(unit, request.request_id, who, reply)
+        await self._store.submit(unit)
+        return reply
+
+    async def set_priority(self, request: m.ProjectPriorityRequest, who: str) -> m.Done:
+        """Give a project another priority, which holds at once, for what is queued, too; raise `UsageError`."""
+        known = self._known(request.request_id, who, m.Done)
+        if known is not None:
+            await self._store.submit(Unit())
+            return known
+        if not PRIORITY_MIN <= request.priority <= PRIORITY_MAX:
+            raise UsageError(
+                f"{request.priority} is no priority.", f"They go from {PRIORITY_MIN} to {PRIORITY_MAX}, higher first."
+            )
+        project = self._find(request.project)
+        unit, reply = Unit(), m.Done(f"Project {request.project} has the priority {request.priority} now.")
+        project.row = replace(project.row, priority=request.priority)
+        unit.add(PutProject(project.row))
+        self._remember(unit, request.request_id, who, reply)
+        self._jobs.prioritize(project.row.id, request.priority)
         await self._store.submit(unit)
         return reply
 

@@ -106,7 +106,7 @@ class _Round:
         if first.cores_max is not None:
             most = max(shape.cores_min, min(most, first.cores_max))
         hold = self._hold
-        if hold is None or hold.job == first.job or first.priority > hold.priority or hold.lets_pass(shape):
+        if hold is None or hold.job == first.job or self._queue.priority(first) > hold.priority or hold.lets_pass(shape):
             return most
         return min(most, hold.spare.cores) if hold.has_spare(shape) else 0
 
@@ -138,7 +138,8 @@ class _Round:
         if hold is None or not has_room(hold.shape, self._room):
             return
         waiting = self._queue.get(hold.job)
-        if waiting is not None and not any(first.priority > hold.priority for lane in lanes if (first := lane.first())):
+        firsts = [first for lane in lanes if (first := lane.first())]
+        if waiting is not None and not any(self._queue.priority(first) > hold.priority for first in firsts):
             self._take(waiting, self._cores(waiting))
             if waiting.shape.is_alone:
                 self._room = less(self._room, self._room.cores, waiting.shape)
@@ -163,7 +164,7 @@ class _Round:
         if left_s is not None and at_s is not None and not ends_in_time(waiting.shape, left_s - at_s):
             return False
         elders = frozenset(self._worker.leases) | {assignment.job for assignment in self._given}
-        reservation = Reservation(waiting.job, waiting.shape, waiting.priority, elders)
+        reservation = Reservation(waiting.job, waiting.shape, self._queue.priority(waiting), elders)
         self._queue.reservations.add(self._name, reservation)
         self._hold = Hold(reservation, self._worker)
         return True

@@ -162,6 +162,7 @@ class Queue:
         self._least = 0
         """The sum over the lanes of the cores that a job needs."""
         self._served: dict[str, int] = {}
+        self._priorities: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._lane_of)
@@ -179,7 +180,7 @@ class Queue:
         lane = self._lane_of.get(waiting.job)
         if lane is not None and lane.shape == waiting.shape:
             lane.add(waiting)  # the lane's patience, and a reservation, stay
-            self.reservations.rank(waiting.job, waiting.priority)
+            self.reservations.rank(waiting.job, self.priority(waiting))
             return
         self.remove(waiting.job)
         lane = self._lanes.get(waiting.shape)
@@ -212,9 +213,27 @@ class Queue:
         self._lane_of[waiting.job].served_at = self._given
         self.remove(waiting.job)
 
+    def priority(self, waiting: Waiting) -> int:
+        """The priority of a job, with that of its project."""
+        return waiting.priority + self.project_priority(waiting.shape.project)
+
+    def project_priority(self, project: str) -> int:
+        """What is added to the priority of each job of a project."""
+        return self._priorities.get(project, 0)
+
+    def prioritize(self, project: str, priority: int) -> list[str]:
+        """The project has this priority now; return the executables that its jobs wait for. Costs O(shapes that wait)."""
+        self._priorities[project] = priority
+        lanes = [lane for lane in self._lanes.values() if lane.shape.project == project]
+        for job in self.reservations.jobs():
+            if (waiting := self.get(job)) is not None:
+                self.reservations.rank(job, self.priority(waiting))
+        return list({lane.shape.executable for lane in lanes})
+
     def forget(self, project: str) -> None:
         """The project is gone, and its jobs were removed."""
         self._served.pop(project, None)
+        self._priorities.pop(project, None)
 
     def lanes(self, executable: str) -> Iterator[Lane]:
         """The lanes of jobs for one executable."""
@@ -226,7 +245,7 @@ class Queue:
 
     def standing(self, lane: Lane, waiting: Waiting, running: int, moment: Moment) -> Standing:
         """Where a job of `lane` stands, whose project has so many running cores; what comes first is smaller."""
-        minus, has_none = -waiting.priority, not waiting.has_checkpoint
+        minus, has_none = -self.priority(waiting), not waiting.has_checkpoint
         if lane.served_at < moment.overdue:
             return (minus, has_none, False, lane.served_at, 0), waiting.job
         return (minus, has_none, True, running, self._served.get(lane.shape.project, 0)), waiting.job

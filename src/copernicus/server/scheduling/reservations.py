@@ -39,6 +39,10 @@ class Reservations:
         """What a worker gathers room for, or None."""
         return self._by_worker.get(worker)
 
+    def jobs(self) -> list[int]:
+        """The jobs that have a reservation."""
+        return list(self._by_job)
+
     def of_job(self, job: int) -> str:
         """Which worker gathers room for a job, "" when none does."""
         return self._by_job.get(job, "")

@@ -52,6 +52,7 @@ class BookSurvey:
             check_pages(connection, self.path, self._inspection)
             self._epochs(connection)
             self._hosts(connection)
+            self._priorities(connection)
             networks: dict[str, tuple[Network, LogIndex]] = {}
             for id, name, created_at, checksum in connection.execute("SELECT id, name, created_at, checksum FROM projects"):
                 self._inspection.projects += 1
@@ -130,6 +131,12 @@ class BookSurvey:
             for name, data, checksum in connection.execute("SELECT name, data, checksum FROM hosts"):
                 if row_checksum(data, "host", name) != checksum:
                     self._damaged(f"host {name}")
+
+    def _priorities(self, connection: apsw.Connection) -> None:
+        if connection.table_exists(None, "priorities"):  # as above
+            for project, priority, checksum in connection.execute("SELECT project, priority, checksum FROM priorities"):
+                if row_checksum(b"priority", project, priority) != checksum:
+                    self._damaged(f"the priority of project {project}")
 
     def _need(self, holds: Iterator[Held]) -> None:
         for held in holds:

@@ -58,15 +58,22 @@ MIGRATIONS = (
     """
     CREATE TABLE hosts (name TEXT PRIMARY KEY, data BLOB NOT NULL, checksum BLOB NOT NULL) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE priorities (project TEXT PRIMARY KEY, priority INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    """,
 )
 
 _PUT_PROJECT = (
     "INSERT INTO projects (id, name, created_at, checksum) VALUES (?, ?, ?, ?)"
     " ON CONFLICT (id) DO UPDATE SET name = excluded.name, checksum = excluded.checksum"
 )
+_PUT_PRIORITY = """INSERT INTO priorities (project, priority, checksum) VALUES (?, ?, ?)
+    ON CONFLICT (project) DO UPDATE SET priority = excluded.priority, checksum = excluded.checksum"""
+_DROP_PRIORITY = "DELETE FROM priorities WHERE project = ?"
 _DROP = (
     "DELETE FROM records WHERE project = ?",
     "DELETE FROM jobs WHERE project = ?",
+    "DELETE FROM priorities WHERE project = ?",
     "DELETE FROM projects WHERE id = ?",
 )
 _APPEND = "INSERT INTO records (project, seq, data, checksum) VALUES (?, ?, ?, ?)"
@@ -169,6 +176,11 @@ class SqliteBook(BookReader):
             case PutProject(project):
                 checksum = row_checksum(b"", project.id, project.name, project.created_at)
                 execute(_PUT_PROJECT, (project.id, project.name, project.created_at, checksum))
+                if project.priority:
+                    checksum = row_checksum(b"priority", project.id, project.priority)
+                    execute(_PUT_PRIORITY, (project.id, project.priority, checksum))
+                else:
+                    execute(_DROP_PRIORITY, (project.id,))
             case PutRetired(blob, since):
                 execute(_PUT_RETIRED, (blob, since))
             case DropRetired(blob):

@@ -43,11 +43,20 @@ class BookReader:
 
     def projects(self) -> list[ProjectRow]:
         """See `BookStore.projects`; raise `CorruptData` at a project that is damaged."""
-        found = []
-        for *row, checksum in self._rows("SELECT id, name, created_at, checksum FROM projects ORDER BY created_at, id"):
-            if row_checksum(b"", *row) != checksum:
-                raise self._damaged(f"project {row[0]}")
-            found.append(ProjectRow(*row))
+        found, priorities = [], self._priorities()
+        statement = "SELECT id, name, created_at, checksum FROM projects ORDER BY created_at, id"
+        for id, name, created_at, checksum in self._rows(statement):
+            if row_checksum(b"", id, name, created_at) != checksum:
+                raise self._damaged(f"project {id}")
+            found.append(ProjectRow(id, name, created_at, priorities.get(id, 0)))
+        return found
+
+    def _priorities(self) -> dict[str, int]:
+        found = {}
+        for project, priority, checksum in self._rows("SELECT project, priority, checksum FROM priorities"):
+            if row_checksum(b"priority", project, priority) != checksum:
+                raise self._damaged(f"the priority of project {project}")
+            found[project] = priority
         return found
 
     def records(self, project: str, after: int = 0) -> Iterator[tuple[int, bytes]]:
