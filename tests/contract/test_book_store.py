@@ -32,6 +32,7 @@ from copernicus.server.storage.abc import (
     Unit,
 )
 from copernicus.server.storage.memory import MemoryBook
+from copernicus.server.storage.sqlite import book as sqlite_book
 from copernicus.server.storage.sqlite.book import MIGRATIONS, SqliteBook
 from copernicus.server.storage.sqlite.database import check_sqlite, open_database
 from copernicus.server.storage.sqlite.epochs import GAP, begin_epoch
@@ -249,7 +250,9 @@ def test_a_flipped_bit_is_detected_and_not_served(tmp_path: Path, table: str) ->
     book.close()
 
 
-def test_answers_are_kept_for_seven_days(tmp_path: Path) -> None:
+def test_answers_are_kept_for_seven_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_book, "NEWEST_KEPT", 1)
+
     async def check() -> None:
         book, day = SqliteBook(tmp_path / "book.sqlite"), 24 * 3600.0
         await book.submit(unit(RememberAnswer("old", "me", b"1", 1 * day)))
@@ -257,6 +260,17 @@ def test_answers_are_kept_for_seven_days(tmp_path: Path) -> None:
         assert (book.answer("old", "me"), book.answer("young", "me")) == (b"1", b"2")
         await book.submit(unit(RememberAnswer("new", "me", b"3", 8.5 * day)))
         assert (book.answer("old", "me"), book.answer("young", "me")) == (None, b"2")
+        book.close()
+
+    asyncio.run(check())
+
+
+def test_a_wall_clock_that_is_set_makes_no_request_a_new_one(tmp_path: Path) -> None:
+    async def check() -> None:
+        book, day = SqliteBook(tmp_path / "book.sqlite"), 24 * 3600.0
+        await book.submit(unit(RememberAnswer("of this minute", "me", b"1", 1 * day)))
+        await book.submit(unit(RememberAnswer("of the next one", "me", b"2", 1000 * day)))
+        assert book.answer("of this minute", "me") == b"1"
         book.close()
 
     asyncio.run(check())

@@ -67,6 +67,7 @@ def idempotency_pruned_early() -> None:
     from copernicus.server.storage.sqlite import book
 
     book.ANSWERS_KEPT_S = book._PRUNE_EVERY_S = 0.0
+    book.NEWEST_KEPT = 0
 
 
 IN_PROGRAMS: dict[str, Callable[[], None]] = {

@@ -28,7 +28,8 @@ from copernicus.server.storage.groups import GroupWriter
 from copernicus.server.storage.sqlite.database import check_sqlite, database_errors, open_database, row_checksum
 from copernicus.server.storage.sqlite.reading import BookReader
 
-ANSWERS_KEPT_S = 7 * 24 * 3600.0
+ANSWERS_KEPT_S, NEWEST_KEPT = 7 * 24 * 3600.0, 100_000
+"""An answer is kept for so long, and the newest ones in any case: that a wall clock is set makes no request a new one."""
 _PRUNE_EVERY_S = 3600.0
 
 MIGRATIONS = (
@@ -88,7 +89,7 @@ _PUT_HOST = """INSERT INTO hosts (name, data, checksum) VALUES (?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET data = excluded.data, checksum = excluded.checksum"""
 _DROP_HOST = "DELETE FROM hosts WHERE name = ?"
 _DROP_RETIRED = "DELETE FROM retired WHERE blob = ?"
-_PRUNE = "DELETE FROM answers WHERE at < ?"
+_PRUNE = "DELETE FROM answers WHERE at < ? AND rowid <= (SELECT max(rowid) FROM answers) - ?"
 
 
 class SqliteBook(BookReader):
@@ -172,7 +173,7 @@ class SqliteBook(BookReader):
                 execute(_REMEMBER, (request_id, who, answer, row_checksum(answer, request_id, who), at))
                 if at - self._pruned_at > _PRUNE_EVERY_S:
                     self._pruned_at = at
-                    execute(_PRUNE, (at - ANSWERS_KEPT_S,))
+                    execute(_PRUNE, (at - ANSWERS_KEPT_S, NEWEST_KEPT))
             case PutProject(project):
                 checksum = row_checksum(b"", project.id, project.name, project.created_at)
                 execute(_PUT_PROJECT, (project.id, project.name, project.created_at, checksum))
