@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from copernicus.errors import CopernicusError, InternalError, NoSpace
 from copernicus.server.access.identity import authorise
 from copernicus.server.http import archives, blobs, bundles, holdings, jobs, peers, projects, sessions, streams, users, workers
 from copernicus.server.http.calls import Call, Handler, Rooms
+from copernicus.server.http.repeats import Repeats
 from copernicus.server.storage.abc import Unit
 from copernicus.wire.codec import decode
 from copernicus.wire.endpoints import ENDPOINTS, Endpoint, Policy
@@ -38,9 +39,14 @@ class Route:
     endpoint: Endpoint
     handler: Handler
     rooms: Rooms
+    repeats: Repeats = field(default_factory=Repeats)
 
     async def answer(self, call: Call, body: bytes) -> Message:
-        """Decode, check, handle; the answer comes when everything that it tells of is durable."""
+        """Decode, check, handle; the answer comes when everything that it tells of is durable.
+
+        A handler may wait between its look for a remembered answer and its decision, so the same request is handled once at
+        a time.
+        """
         endpoint = self.endpoint
         refusal = self.rooms.refusal()
         if refusal is not None:
@@ -51,12 +57,13 @@ class Route:
         authorise(endpoint.policy, call.identity, _project(request))
         if endpoint.name in _WAIT_THEMSELVES:
             return await self.handler(call, request)
-        try:
-            reply = await self.handler(call, request)
-        except CopernicusError:
-            await self.rooms.store.submit(Unit())  # a refusal, too, tells what stands in the book
-            raise
-        await self.rooms.store.submit(Unit())
+        async with self.repeats.one_at_a_time(getattr(request, "request_id", ""), call.identity.key):
+            try:
+                reply = await self.handler(call, request)
+            except CopernicusError:
+                await self.rooms.store.submit(Unit())  # a refusal, too, tells what stands in the book
+                raise
+            await self.rooms.store.submit(Unit())
         return reply
 
 
@@ -78,7 +85,8 @@ def build_routes(rooms: Rooms, handlers: Mapping[str, Handler], endpoints: Seque
     surplus = set(handlers) - {endpoint.name for endpoint in endpoints}
     if surplus:
         raise InternalError(f"There is no endpoint for the handlers {', '.join(sorted(surplus))}.")
-    return {endpoint.path: Route(endpoint, handlers[endpoint.name], rooms) for endpoint in endpoints}
+    repeats = Repeats()
+    return {endpoint.path: Route(endpoint, handlers[endpoint.name], rooms, repeats) for endpoint in endpoints}
 
 
 def _project(request: Message) -> str:
