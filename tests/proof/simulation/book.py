@@ -18,7 +18,7 @@ from copernicus.errors import CopernicusError, NoSpace
 from copernicus.server.storage.abc import RememberAnswer, Unit
 from copernicus.server.storage.groups import GroupWriter
 from copernicus.server.storage.memory import MemoryBook
-from copernicus.server.storage.sqlite.book import _PRUNE_EVERY_S, ANSWERS_KEPT_S
+from copernicus.server.storage.sqlite.book import _PRUNE_EVERY_S, ANSWERS_KEPT_S, NEWEST_KEPT
 
 PLACES: dict[str, Any] = {
     "copernicus.server.storage.groups.Thread": threads.Thread,
@@ -110,6 +110,7 @@ class SimulatedBook(MemoryBook):
         answered_at[change.request_id, change.who] = change.at
         if change.at - self._pruned_at > _PRUNE_EVERY_S:
             self._pruned_at = change.at
-            for place in [place for place, at in answered_at.items() if at < change.at - ANSWERS_KEPT_S]:
+            older = list(answered_at.items())[:-NEWEST_KEPT]
+            for place in [place for place, at in older if at < change.at - ANSWERS_KEPT_S]:
                 del answered_at[place]
                 self.disk.answers.pop(place, None)

@@ -219,7 +219,9 @@ class Faults:
 
     def jump(self) -> None:
         """The wall clock is set."""
-        by_s = self.chance.choice((-1, 1)) * self.chance.choice((1.0, 60.0, 3600.0, 86400.0)) * self.chance.uniform(0.5, 2.0)
+        by_s = (
+            self.chance.choice((-1, 1)) * self.chance.choice((1.0, 60.0, 3600.0, 86400.0, 1e6)) * self.chance.uniform(0.5, 2.0)
+        )
         self.world.trace("wall clock", by_s)
         self.world.wall_s += by_s
 

@@ -32,6 +32,8 @@ REMEMBERED = {
     "/v1/quarantine/release",
 }  # fmt: skip
 """Where people change something: the same request again gives the same answer."""
+PASSING = {"unavailable", "no_space", "unreachable"}
+"""Errors after which the same request is sent again."""
 
 
 class Violation(BaseException):
@@ -145,10 +147,10 @@ class Judge:
 
     def answered(self, request: Request, is_ok: bool, body: bytes) -> None:
         """An answer leaves the server."""
+        if request.path in REMEMBERED:
+            self._remembered(request, is_ok, body)
         if not is_ok:
             return
-        if request.path in REMEMBERED:
-            self._remembered(request, body)
         match request.path:
             case "/v1/worker/exchange":
                 self._exchanged(decode(request.body, m.ExchangeRequest), decode(body, m.ExchangeReply), request)
@@ -205,14 +207,19 @@ class Judge:
                 self.acknowledged[project, reply.seq] = records[reply.seq]
         self.counts["edits"] += 1
 
-    def _remembered(self, request: Request, body: bytes) -> None:
+    def _remembered(self, request: Request, is_ok: bool, body: bytes) -> None:
         asked = msgspec.json.decode(request.body)
         request_id = asked["request_id"]
         if asked.get("is_check"):
             return
-        if not any(known == request_id for known, _ in self.disk.tables.answers):
+        is_remembered = any(known == request_id for known, _ in self.disk.tables.answers)
+        if not is_ok:
+            is_passing = decode(body, m.ErrorReply).code in PASSING
+            if is_remembered and not is_passing:
+                raise Violation("I5", "duplicated", f"request {request_id} had its effect, and was refused")
+        elif not is_remembered:
             raise Violation("I1", "lost", f"the answer to request {request_id} left the server before it was durable")
-        if self.told.setdefault(request_id, body) != body:
+        elif self.told.setdefault(request_id, body) != body:
             raise Violation("I5", "duplicated", f"request {request_id} was answered in two ways")
 
     # --- silence

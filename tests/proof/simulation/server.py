@@ -35,6 +35,7 @@ from copernicus.server.dispatch.quarantine import Quarantine
 from copernicus.server.dispatch.steering import Steering
 from copernicus.server.http import jobs, projects, workers
 from copernicus.server.http.calls import Call, Rooms
+from copernicus.server.http.repeats import Repeats
 from copernicus.server.http.routing import Route
 from copernicus.server.http.server import SHUTDOWN_S
 from copernicus.server.projects.service import Projects
@@ -250,7 +251,10 @@ class SimulatedServer(app.Server):
         }  # fmt: skip
         rooms = Rooms(**cast(Any, {field.name: given.get(field.name) for field in fields(Rooms)}))
         handlers = {name: one for noun in (jobs, projects, workers) for name, one in noun.handlers(rooms).items()}
-        self._routes = {one.path: Route(one, handlers[one.name], rooms) for one in ENDPOINTS if one.name in handlers}
+        repeats = Repeats()
+        self._routes = {
+            one.path: Route(one, handlers[one.name], rooms, repeats) for one in ENDPOINTS if one.name in handlers
+        }  # fmt: skip
 
     def _tick(self, tick: Callable[[], None]) -> None:
         before = [worker for worker in self._dispatch.workers if not worker.is_lost]
