@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 
-from benchmarks import bag, cluster, commands, network, reaction
+from benchmarks import bag, cluster, commands, network, reaction, recovery
 from benchmarks.row import Row, machine
 
 MEASURES: dict[str, Callable[[], list[Row]]] = {
@@ -17,6 +17,7 @@ MEASURES: dict[str, Callable[[], list[Row]]] = {
     "B4": network.measure,
     "B8": cluster.measure,
     "B9": commands.measure,
+    "R1": recovery.measure,
 }
 DEFAULT = ["B1", "B3"]
 

@@ -26,7 +26,7 @@ from typing import Any
 from tests.proof import ledger
 from tests.proof.part import BUGS
 
-PARTS = ("kills", "partitions", "simulation", "cuts")
+PARTS = ("kills", "partitions", "simulation", "syscalls", "cuts")
 """The longest first: they run side by side."""
 LATER = {"relay ends a job"}
 AT_ONCE = 3

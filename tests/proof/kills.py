@@ -43,6 +43,7 @@ class World:
     ) -> None:  # fmt: skip
         self.system = System(folder)
         self.system.setup(heartbeat_s=HEARTBEAT_S)
+        self.system.cpc_server("config", "server_cores", "1")  # half of what a start takes is the processes for module code
         install_module(self.system)
         names = list(POINTS if points is None else points)
         chances = [random.Random(f"{seed} {what}") for what in ("servers", "workers", "client", "deaths")]
