@@ -18,11 +18,13 @@ from copernicus.server.storage.abc import (
     AttemptRow,
     BookStore,
     Change,
+    DropBorrowed,
     DropProject,
     DropRetired,
     HostRecord,
     JobRecord,
     ProjectRow,
+    PutBorrowed,
     PutHost,
     PutJob,
     PutProject,
@@ -218,7 +220,7 @@ def test_folder_and_file_are_made_by_the_first_change_and_are_private(tmp_path: 
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("table", ["records", "jobs", "answers", "projects", "hosts"])
+@pytest.mark.parametrize("table", ["records", "jobs", "answers", "projects", "hosts", "borrowed"])
 def test_a_flipped_bit_is_detected_and_not_served(tmp_path: Path, table: str) -> None:
     path = tmp_path / "book.sqlite"
 
@@ -227,6 +229,7 @@ def test_a_flipped_bit_is_detected_and_not_served(tmp_path: Path, table: str) ->
         await book.submit(unit(
             PutProject(ProjectRow("p1", "one", 1.0)), AppendRecord("p1", 1, b"the content"), PutJob(JOB),
             RememberAnswer("r", "me", b"the answer", 5.0), PutHost(HostRecord("n7", quarantined_at=1.0)),
+            PutBorrowed(7, b"an attempt"),
         ))  # fmt: skip
         book.close()
 
@@ -244,6 +247,7 @@ def test_a_flipped_bit_is_detected_and_not_served(tmp_path: Path, table: str) ->
         "answers": lambda: book.answer("r", "me"),
         "projects": book.projects,
         "hosts": book.hosts,
+        "borrowed": book.borrowed,
     }[table]
     with pytest.raises(CorruptData, match="does not match its checksum"):
         read()
@@ -320,6 +324,18 @@ def test_what_is_held_against_hosts_is_known_after_a_restart(open_book: Open) ->
 
     asyncio.run(write())
     assert open_book().hosts() == [bad]
+
+
+def test_what_is_borrowed_is_known_after_a_restart(open_book: Open) -> None:
+    async def write() -> None:
+        book = open_book()
+        assert book.borrowed() == []
+        await book.submit(unit(PutBorrowed(2**52 + 9, b"nine"), PutBorrowed(2**52, b"eight"), PutBorrowed(2**52 + 1, b"gone")))
+        await book.submit(unit(PutBorrowed(2**52, b"zero"), DropBorrowed(2**52 + 1), DropBorrowed(5)))
+        book.close()
+
+    asyncio.run(write())
+    assert open_book().borrowed() == [b"zero", b"nine"]
 
 
 def test_an_epoch_begins_far_above_all_that_could_have_been_given(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ class WorkerOffer(msgspec.Struct, frozen=True):
     """What a worker announces: where it is (`site` names the cluster or centre), what it can run, and how much of it.
 
     `gpus` is how many there are, `gpu_devices` what they are (nothing: an older worker does not say).
+    `via` are the servers (fingerprints) that lend it on, the one that it belongs to first; a worker itself says none.
     """
 
     worker: str
@@ -149,6 +150,7 @@ class WorkerOffer(msgspec.Struct, frozen=True):
     time_left_s: float | None = None
     site: str = ""
     gpu_devices: tuple[Gpu, ...] = ()
+    via: tuple[str, ...] = ()
 
 
 class LeasedJob(msgspec.Struct, frozen=True):

@@ -30,14 +30,17 @@ from copernicus.net.tls import fingerprint, renew, server_client_port_context, s
 from copernicus.server.access.audit import Audit
 from copernicus.server.access.bundles import Address as BundleAddress, Bundles
 from copernicus.server.access.door import Door
+from copernicus.server.access.identity import Identity
 from copernicus.server.access.users import Users
 from copernicus.server.dispatch.dispatch import Dispatch
+from copernicus.server.dispatch.loans import Loans
 from copernicus.server.dispatch.quarantine import Quarantine
 from copernicus.server.dispatch.steering import Steering
 from copernicus.server.http.calls import About, Rooms
 from copernicus.server.http.files import Files
 from copernicus.server.http.lines import Lines
 from copernicus.server.http.server import HttpServer
+from copernicus.server.peers.federation import Federation
 from copernicus.server.peers.room import PeerRoom
 from copernicus.server.peers.trust import Address, Trust
 from copernicus.server.projects.archives.service import Archives
@@ -112,6 +115,7 @@ class Server:
         closing.push_async_callback(self._close_store)
         closing.callback(self._files.close)
         self._dispatch.load()
+        self._federation.load()
         closing.push_async_callback(self._projects.close)
         await self._projects.open()
         self._dispatch.fence()
@@ -123,7 +127,7 @@ class Server:
         closing.callback(self._projects.answer_waiting)
         await self._listen()
         self._peers.start()
-        closing.push_async_callback(self._peers.close)
+        closing.push_async_callback(self._federation.close)
         for duty in (self._watch_workers, self._watch_certificate, self._sweep):
             closing.push_async_callback(_ended, asyncio.create_task(duty()))
         closing.push_async_callback(self._end_recovery)
@@ -166,7 +170,7 @@ class Server:
             server=about.fingerprint, hostname=about.hostname, limit_bytes=settings.archive_limit_bytes,
         )  # fmt: skip
         self._retention = Retention(
-            home=self._projects, store=self._store, jobs=self._dispatch.jobs, blobs=blobs, pinned=self._archives.pinned,
+            home=self._projects, store=self._store, jobs=self._dispatch.jobs, blobs=blobs, pinned=self._pinned,
             clock=time.time, retention_s=settings.retention_days * DAY_S, high_water=settings.disk_high_water,
         )  # fmt: skip
         keeping = Keeping(self._projects.find, self._projects.live, self._store, blobs, self._retention, time.time)
@@ -187,7 +191,7 @@ class Server:
             steering=Steering(self._dispatch, self._store, time.time),
             quarantine=Quarantine(self._dispatch, self._store, time.time),
             files=self._files,
-            peers=self._make_peers(about),
+            federation=self._make_federation(about),
             about=about,
             refusal=lambda: self._refusal,
             stop=lambda: signal.raise_signal(signal.SIGTERM),
@@ -195,7 +199,11 @@ class Server:
         )
         self._http = HttpServer(rooms, settings.message_limit_bytes)
 
-    def _make_peers(self, about: About) -> PeerRoom:
+    def _pinned(self) -> set[str]:
+        """Files in use that no project refers to."""
+        return self._archives.pinned() | self._federation.book.blobs()
+
+    def _make_federation(self, about: About) -> Federation:
         settings = self._settings
         issuers = Issuers(about.fingerprint, about.authority)
 
@@ -208,7 +216,19 @@ class Server:
             limit_bytes=settings.message_limit_bytes or LARGEST_MESSAGE,
         )  # fmt: skip
         self._peers.trust_authority = self._trust_authority
-        return self._peers
+        loans = Loans(self._dispatch)
+        self._peers.when_parted = lambda id: self._part(loans, id)
+        self._federation = Federation(
+            self._peers, own=self._dispatch, streams=self._dispatch.streams, loans=loans, store=self._store, blobs=self._blobs,
+            clock=time.time, monotonic=time.monotonic,
+        )  # fmt: skip
+        loans.when_waiting(self._federation.news.queued)
+        return self._federation
+
+    def _part(self, loans: Loans, id: str) -> None:
+        """A peer is trusted no more: what its workers have goes back to the queue."""
+        task = asyncio.ensure_future(loans.part(Identity("peer", "peer", serial=id)))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _trust_authority(self, authority: str) -> None:
         """Let the secure port take another server's certificates; whose they are is looked at with every request."""
@@ -294,6 +314,7 @@ class Server:
                     await asyncio.to_thread(check_space, self._run_dir)
                 await self._store.recover()
                 self._dispatch.load()
+                self._federation.load()
                 self._projects.reopen()
                 self._dispatch.fence()
                 await self._store.submit(Unit())
@@ -318,6 +339,7 @@ class Server:
             if self._refusal is None:
                 try:
                     self._dispatch.tick()
+                    self._federation.lending.tick()
                 except Exception:
                     _log.exception("looking after the workers failed")
 

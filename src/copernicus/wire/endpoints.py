@@ -135,6 +135,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("peer/request", m.PeerRequest, m.Done, Policy.ANYONE),
     Endpoint("peer/hello", m.HelloRequest, m.HelloReply, Policy.PEER),
     Endpoint("peer/part", m.PartRequest, m.Done, Policy.PEER),
+    Endpoint("peer/news", m.NewsRequest, m.NewsReply, Policy.PEER),
+    Endpoint("peer/piece", m.BlobPieceRequest, m.BlobPieceReply, Policy.PEER),
+    Endpoint("peer/put", m.BlobPutRequest, m.BlobPutReply, Policy.PEER),
     Endpoint("peer/neighbours", m.NeighboursRequest, m.NeighboursReply, Policy.PEER),
     Endpoint("blob/status", m.BlobStatusRequest, m.BlobStatusReply, Policy.ANY_BUNDLE_OR_USER),
 )

@@ -76,6 +76,10 @@ from copernicus.wire.past_messages import (
     WhyRequest as WhyRequest,
 )
 from copernicus.wire.peer_messages import (
+    BlobPieceReply as BlobPieceReply,
+    BlobPieceRequest as BlobPieceRequest,
+    BlobPutReply as BlobPutReply,
+    BlobPutRequest as BlobPutRequest,
     ConnectServerReply as ConnectServerReply,
     ConnectServerRequest as ConnectServerRequest,
     HelloReply as HelloReply,
@@ -87,6 +91,8 @@ from copernicus.wire.peer_messages import (
     NetworkNode as NetworkNode,
     NetworkReply as NetworkReply,
     NetworkRequest as NetworkRequest,
+    NewsReply as NewsReply,
+    NewsRequest as NewsRequest,
     PartRequest as PartRequest,
     PeerPriorityRequest as PeerPriorityRequest,
     PeerRequest as PeerRequest,

@@ -71,6 +71,49 @@ class NeighboursReply(Message, frozen=True):
     peers: list[Neighbour] = []
 
 
+class NewsRequest(Message, frozen=True):
+    """Do jobs wait anywhere? Answered as soon as there is more than the caller has `seen` (a count for each server)."""
+
+    seen: dict[str, int] = {}
+    wait_s: float = 0.0
+
+
+class NewsReply(Message, frozen=True):
+    """The counts that are newer."""
+
+    counts: dict[str, int] = {}
+
+
+class BlobPieceRequest(Message, frozen=True):
+    """A piece of a file, from `offset` on."""
+
+    blob: str
+    offset: int = 0
+
+
+class BlobPieceReply(Message, frozen=True):
+    """The piece; the file has `size` bytes in all."""
+
+    size: int
+    data: bytes
+
+
+class BlobPutRequest(Message, frozen=True):
+    """A piece of a file for the other side, which has `offset` bytes of it; without `data`: how much has it?"""
+
+    blob: str
+    size: int
+    offset: int = 0
+    data: bytes = b""
+
+
+class BlobPutReply(Message, frozen=True):
+    """How much of it is there."""
+
+    received: int
+    is_complete: bool
+
+
 # --- what people ask
 
 

@@ -31,6 +31,7 @@ from copernicus.errors import CopernicusError, InternalError, Unavailable
 from copernicus.model.jobs import Resources
 from copernicus.server import app
 from copernicus.server.dispatch.dispatch import Dispatch
+from copernicus.server.dispatch.loans import Loans
 from copernicus.server.dispatch.quarantine import Quarantine
 from copernicus.server.dispatch.steering import Steering
 from copernicus.server.http import jobs, projects, workers
@@ -38,6 +39,9 @@ from copernicus.server.http.calls import Call, Rooms
 from copernicus.server.http.repeats import Repeats
 from copernicus.server.http.routing import Route
 from copernicus.server.http.server import SHUTDOWN_S
+from copernicus.server.peers.federation import Federation
+from copernicus.server.peers.room import PeerRoom
+from copernicus.server.peers.trust import Trust
 from copernicus.server.projects.service import Projects
 from copernicus.server.projects.snapshots import FORM, Snapshots
 from copernicus.server.storage.snapshots import SnapshotFolder
@@ -110,13 +114,10 @@ class _Absent:
 
 
 class _Ports:
-    """The ports, and links to other servers: closing them lets requests in hand be answered."""
+    """The ports: closing them lets requests in hand be answered."""
 
     def __init__(self, server: SimulatedServer) -> None:
         self._server = server
-
-    def start(self) -> None:
-        """There are no other servers."""
 
     async def close(self) -> None:
         self._server.is_listening = False
@@ -241,13 +242,21 @@ class SimulatedServer(app.Server):
         self._dispatch.when_broken = self._recover_from
         self._store.when_refused(self._recover_from)
         self._access = self._audit = self._archives = cast(Any, _Absent())
-        self._peers = self._http = cast(Any, _Ports(self))
+        self._http = cast(Any, _Ports(self))
         self._files = cast(Any, _Files(blobs))
+        nobody = cast(Any, SimpleNamespace(peers=list, trust=lambda peers: None))
+        trust = Trust(nobody, nobody, nobody, "", "", nobody, world.clock)
+        self._peers = PeerRoom(trust, nobody, nobody, keep_alive_s=1.0, reconnect_s=1.0, limit_bytes=1)
+        self._federation = Federation(
+            self._peers, own=self._dispatch, streams=self._dispatch.streams, loans=Loans(self._dispatch), store=self._store,
+            blobs=cast(Any, blobs), clock=world.clock, monotonic=self.loop.time,
+        )  # fmt: skip
         given = {
             "store": self._store, "projects": self._projects, "dispatch": self._dispatch,
             "steering": Steering(self._dispatch, self._store, world.clock),
             "quarantine": Quarantine(self._dispatch, self._store, world.clock), "access": self._access, "audit": self._audit,
             "files": self._files, "about": SimpleNamespace(authority=b""), "refusal": lambda: self._refusal,
+            "federation": self._federation,
         }  # fmt: skip
         rooms = Rooms(**cast(Any, {field.name: given.get(field.name) for field in fields(Rooms)}))
         handlers = {name: one for noun in (jobs, projects, workers) for name, one in noun.handlers(rooms).items()}

@@ -20,7 +20,7 @@ from copernicus.server.dispatch.checkpoints import Checkpoints
 from copernicus.server.dispatch.polls import Poll, Polls
 from copernicus.server.dispatch.streams import Streams
 from copernicus.server.dispatch.views import JobViews, Names
-from copernicus.server.dispatch.workers import Worker, Workers
+from copernicus.server.dispatch.workers import Worker, Workers, programs
 from copernicus.server.scheduling.matching import match
 from copernicus.server.storage.abc import BookStore, JobEnds, JobRecord, RememberAnswer, Unit
 from copernicus.wire import messages as m
@@ -118,7 +118,7 @@ class Dispatch:
                 raise unknown_project(offer.project)
         worker = self._heard(offer.worker, identity)
         if worker.offer != offer:
-            _log.info("worker %s on %s: %d cores, %s", offer.worker, offer.hostname, offer.cores, _programs(offer.executables))
+            _log.info("worker %s on %s: %d cores, %s", offer.worker, offer.hostname, offer.cores, programs(offer.executables))
         worker.introduce(offer, identity.projects, self._monotonic())
         return m.AnnounceReply(self.heartbeat_s, INLINE_LIMIT_BYTES)
 
@@ -173,6 +173,10 @@ class Dispatch:
         self.jobs.queue.reservations.release_worker(worker.name)
         await self._store.submit(unit)
         return m.Done()
+
+    def wake(self, worker: str) -> None:
+        """Answer what a worker waits for, with nothing, so that it may look elsewhere."""
+        self._polls.end_of(worker)
 
     # --- silence
 
@@ -394,7 +398,3 @@ class Dispatch:
         if reply.jobs:
             self._polls.remove(poll)
             self._store.submit(unit).add_done_callback(partial(poll.answer, reply))
-
-
-def _programs(executables: Any) -> str:
-    return ", ".join(f"{executable.name} {executable.version}".rstrip() for executable in executables) or "no programs"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from copernicus.errors import NotAllowed
-from copernicus.model.jobs import WorkerOffer
+from copernicus.model.jobs import ExecutableOffer, LeasedJob, WorkerOffer
 from copernicus.server.scheduling.shapes import Room, Shape, WorkerView
 from copernicus.server.storage.abc import JobRecord
 
@@ -22,7 +22,7 @@ class Lease:
         "attempt", "beat_at", "cores", "deadline", "ends_at", "gpus", "is_alone", "leased_at", "memory_bytes", "progress",
     )  # fmt: skip
 
-    def __init__(self, job: JobRecord, now: float, deadline: float, *, is_alone: bool) -> None:
+    def __init__(self, job: JobRecord | LeasedJob, now: float, deadline: float, *, is_alone: bool) -> None:
         resources = job.description.resources
         self.attempt, self.cores = job.attempt, job.cores
         self.memory_bytes, self.gpus, self.is_alone = resources.memory_bytes or 0, resources.gpus, is_alone
@@ -147,6 +147,12 @@ class Workers:
         now = self._monotonic()
         worker.leases[job.id] = Lease(job, now, now + self.heartbeat_s, is_alone=is_alone)
 
+    def borrow(self, name: str, number: int, lease: LeasedJob) -> None:
+        """Note that a worker, if it is known, has a job of another server, under the number that it has here."""
+        worker, now = self._workers.get(name), self._monotonic()
+        if worker is not None:
+            worker.leases.setdefault(number, Lease(lease, now, now + self.heartbeat_s, is_alone=False))
+
     def restore(self, job: JobRecord, *, is_alone: bool) -> None:
         """Note a lease that stands in the book after a restart; it gets its whole time again."""
         now = self._monotonic()
@@ -207,3 +213,8 @@ class Workers:
         now = self._monotonic()
         for worker in [worker for worker in self if not worker.leases and now - worker.seen_at > after_s]:
             self.drop(worker.name)
+
+
+def programs(executables: Iterable[ExecutableOffer]) -> str:
+    """Return what can be run, in words."""
+    return ", ".join(f"{executable.name} {executable.version}".rstrip() for executable in executables) or "no programs"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from copernicus.blobs.folder import WrongOffset
-from copernicus.errors import CopernicusError, UsageError
+from copernicus.errors import CopernicusError, UnknownPath, UsageError
 from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.server.http.failures import failure
 from copernicus.wire import messages as m
@@ -29,7 +29,11 @@ async def get(rooms: Rooms, request: web.BaseRequest, blob: str) -> web.StreamRe
     """Answer with the blob's bytes, from the range's start."""
     folder = rooms.files.folder
     offset = _range_start(request.headers.get("Range"))
-    size = await rooms.files.run(folder.size, blob)
+    try:
+        size = await rooms.files.run(folder.size, blob)
+    except UnknownPath:
+        await rooms.federation.files.bring(blob)  # a borrowed job may need it
+        size = await rooms.files.run(folder.size, blob)
     if offset > size:
         raise UsageError(f"Blob {blob} has {size} bytes; it cannot be read from {offset}.")
     pieces = rooms.files.pieces(blob, offset)

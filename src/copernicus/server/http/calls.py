@@ -18,6 +18,7 @@ from copernicus.server.dispatch.quarantine import Quarantine
 from copernicus.server.dispatch.steering import Steering
 from copernicus.server.http.files import Files
 from copernicus.server.http.lines import Line, Lines
+from copernicus.server.peers.federation import Federation
 from copernicus.server.peers.room import PeerRoom
 from copernicus.server.projects.archives.service import Archives
 from copernicus.server.projects.keeping import Keeping
@@ -82,11 +83,16 @@ class Rooms:
     steering: Steering
     quarantine: Quarantine
     files: Files
-    peers: PeerRoom
+    federation: Federation
     about: About
     refusal: Callable[[], CopernicusError | None]
     stop: Callable[[], None]
     read_settings: Callable[[], m.ReadSettingsReply]
+
+    @property
+    def peers(self) -> PeerRoom:
+        """Trust and links."""
+        return self.federation.room
 
     async def record(self, call: Call, what: str, about: str = "") -> None:
         """Note in the audit log what was done."""

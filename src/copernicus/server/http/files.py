@@ -60,8 +60,7 @@ class Files:
 
         Raise `WrongOffset`, `TooLarge`, `NoSpace`, `CorruptData`, and what `chunks` raises.
         """
-        if self.limit_bytes and size > self.limit_bytes:
-            raise TooLarge(f"A file of {size} bytes is larger than this server takes ({self.limit_bytes}).")
+        self.check_size(size)
         upload = await self.run(self.folder.upload, blob, size, offset)
         gathered, count = list[bytes](), 0
         try:
@@ -79,6 +78,11 @@ class Files:
             return upload.received
         finally:
             await self.run(upload.close)
+
+    def check_size(self, size: int) -> None:
+        """Raise `TooLarge` for a file beyond the limit."""
+        if self.limit_bytes and size > self.limit_bytes:
+            raise TooLarge(f"A file of {size} bytes is larger than this server takes ({self.limit_bytes}).")
 
     async def pieces(self, blob: str, offset: int) -> AsyncIterator[bytes]:
         """Yield the blob from `offset` on. Raise `UnknownPath`; `CorruptData` in place of the last piece if it has changed."""

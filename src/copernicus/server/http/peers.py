@@ -16,7 +16,7 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
 
     def rows(ids: set[str] | None = None) -> list[m.PeerRow]:
         found = rows_in_order([peer for peer in trust.all() if ids is None or peer.id in ids])
-        return [replace(row, is_connected=room.links.of(row.id) is not None) for row in found]
+        return [_now(rooms, row) for row in found]
 
     async def peers(call: Call, request: m.PeersRequest) -> m.PeersReply:
         return m.PeersReply(rows(), trust.own)
@@ -60,6 +60,16 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         await trust.parted(call.identity.serial)
         return m.Done()
 
+    async def news(call: Call, request: m.NewsRequest) -> m.NewsReply:
+        return await rooms.federation.news.wait(request)
+
+    async def piece(call: Call, request: m.BlobPieceRequest) -> m.BlobPieceReply:
+        return await rooms.federation.files.piece(request)
+
+    async def put(call: Call, request: m.BlobPutRequest) -> m.BlobPutReply:
+        rooms.files.check_size(request.size)
+        return await rooms.federation.files.put(request)
+
     async def neighbours(call: Call, request: m.NeighboursRequest) -> m.NeighboursReply:
         return m.NeighboursReply(room.neighbours())
 
@@ -74,8 +84,16 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         "peer/request": introduce,
         "peer/hello": hello,
         "peer/part": part,
+        "peer/news": news,
+        "peer/piece": piece,
+        "peer/put": put,
         "peer/neighbours": neighbours,
     }
+
+
+def _now(rooms: Rooms, row: m.PeerRow) -> m.PeerRow:
+    jobs, cores = rooms.federation.lending.lent(row.id)
+    return replace(row, is_connected=rooms.peers.links.of(row.id) is not None, lent_jobs=jobs, lent_cores=cores)
 
 
 def _at(rooms: Rooms, request: m.PeerPriorityRequest) -> str:

@@ -23,7 +23,7 @@ _WAIT_THEMSELVES = frozenset(
         "bundles", "bundle/issue", "bundle/revoke", "bundle/renew",
         "server/stop", "worker/announce", "worker/exchange", "worker/heartbeat",
         "worker/stream", "worker/checkpoint", "worker/farewell", "project/follow", "project/fetch-partial",
-        "peer/request", "peer/hello", "peer/part", "peer/neighbours",
+        "peer/request", "peer/hello", "peer/part", "peer/neighbours", "peer/news", "peer/piece", "peer/put",
     }
 )  # fmt: skip
 # These serve while the book cannot be used.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copernicus.errors import UnknownPath
 from copernicus.model.values import FileRef
 from copernicus.server.http.calls import Call, Handler, Rooms
+from copernicus.server.peers.borrowed import FIRST
 from copernicus.server.storage.abc import Unit
 from copernicus.wire import messages as m
 
@@ -16,12 +17,14 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
     streams = rooms.dispatch.streams
 
     async def stream(call: Call, request: m.StreamRequest) -> m.StreamReply:
-        return await streams.exchange(request, call.identity)
+        return await rooms.federation.watching.exchange(request, call.identity)
 
     async def follow(call: Call, request: m.FollowRequest) -> m.FollowReply:
         return await streams.follow(rooms.projects.enquiries.job_at(request.project, request.target).id, request)
 
     async def checkpoint(call: Call, request: m.CheckpointRequest) -> m.CheckpointReply:
+        if request.job >= FIRST:
+            return await rooms.federation.lending.checkpoint(request, call.identity)
         return await rooms.dispatch.checkpoints.take(request, call.identity)
 
     async def fetch(call: Call, request: m.FetchPartialRequest) -> m.FetchPartialReply:

@@ -19,6 +19,7 @@ import msgspec
 from aiohttp import web
 
 from copernicus.errors import CopernicusError, InternalError, TooLarge, Unavailable, Unreachable, UsageError, from_code
+from copernicus.model.jobs import WorkerOffer
 from copernicus.wire import messages as m
 from copernicus.wire.codec import decode, encode
 from copernicus.wire.endpoints import BY_REQUEST
@@ -41,7 +42,8 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
 class Link:
     """One link to the server `peer` (its fingerprint), until `run` returns.
 
-    `serve` answers what the other side asks (endpoint, body, link): a body, or a `CopernicusError`.
+    `serve` answers what the other side asks (endpoint, body, link): a body, or a `CopernicusError`. `heartbeat_s` is the other
+    side's, 0: not known; `offers` are those that it was told of workers over this link.
     """
 
     def __init__(self, socket: Socket, peer: str, serve: Callable[[str, bytes, Link], Awaitable[bytes]]) -> None:
@@ -51,6 +53,7 @@ class Link:
         self._serving: set[asyncio.Task[None]] = set()
         self.is_open = True
         self.heartbeat_s = 0.0
+        self.offers: dict[str, WorkerOffer] = {}
 
     async def run(self) -> None:
         """Take in what comes until the link is closed, by either side."""

@@ -85,6 +85,11 @@ class Trust:
         """Those that this server has agreed to, in the order in which they are asked for jobs."""
         return [peer for peer in self.all() if peer.state in AGREED]
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether this server has agreed to no other."""
+        return not any(peer.state in AGREED for peer in self._peers.values())
+
     def all(self) -> list[PeerRecord]:
         """All that are not over, in that order."""
         rows = [peer for peer in self._peers.values() if peer.state != "ended"]

@@ -87,7 +87,23 @@ class PutHost(msgspec.Struct, frozen=True):
     host: HostRecord
 
 
-Change = PutProject | DropProject | AppendRecord | PutJob | RememberAnswer | PutRetired | DropRetired | PutHost
+class PutBorrowed(msgspec.Struct, frozen=True):
+    """Insert or replace what is known of an attempt at another server's job, under the number that it has here."""
+
+    number: int
+    data: bytes
+
+
+class DropBorrowed(msgspec.Struct, frozen=True):
+    """The other server has been told everything about that attempt."""
+
+    number: int
+
+
+Change = (
+    PutProject | DropProject | AppendRecord | PutJob | RememberAnswer | PutRetired | DropRetired | PutHost | PutBorrowed
+    | DropBorrowed
+)  # fmt: skip
 
 
 class Unit:
@@ -171,6 +187,10 @@ class BookStore(Logs, Protocol):
 
     def hosts(self) -> list[HostRecord]:
         """The hosts that something is held against."""
+        ...
+
+    def borrowed(self) -> list[bytes]:
+        """What is known of attempts at other servers' jobs, in the order of their numbers."""
         ...
 
     def close(self) -> None:

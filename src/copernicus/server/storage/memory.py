@@ -9,11 +9,13 @@ from copernicus.errors import CopernicusError, Unavailable
 from copernicus.server.storage.abc import (
     AppendRecord,
     Change,
+    DropBorrowed,
     DropProject,
     DropRetired,
     HostRecord,
     JobRecord,
     ProjectRow,
+    PutBorrowed,
     PutHost,
     PutJob,
     PutProject,
@@ -36,6 +38,7 @@ class _Tables:
         self.retired: dict[str, float] = {}
         self.attempt_floor = 0
         self.hosts: dict[str, HostRecord] = {}
+        self.borrowed: dict[int, bytes] = {}
 
     def apply(self, change: Change) -> None:
         """Make one change; raise `Unavailable` when it contradicts what stands."""
@@ -65,6 +68,10 @@ class _Tables:
                 self.hosts.pop(host.name, None)
             case PutHost(host):
                 self.hosts[host.name] = host
+            case PutBorrowed(number, data):
+                self.borrowed[number] = data
+            case DropBorrowed(number):
+                self.borrowed.pop(number, None)
 
 
 class MemoryBook:
@@ -153,6 +160,10 @@ class MemoryBook:
     def hosts(self) -> list[HostRecord]:
         """See `BookStore.hosts`."""
         return list(self.disk.hosts.values())
+
+    def borrowed(self) -> list[bytes]:
+        """See `BookStore.borrowed`."""
+        return [data for _, data in sorted(self.disk.borrowed.items())]
 
     def last_job(self) -> int:
         """See `BookStore.last_job`."""

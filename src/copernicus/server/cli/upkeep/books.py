@@ -16,6 +16,7 @@ from copernicus.errors import CopernicusError, CorruptData
 from copernicus.model.jobs import OPEN_STATES
 from copernicus.server.app import SNAPSHOTS_NAME
 from copernicus.server.cli.upkeep.findings import Inspection
+from copernicus.server.peers.borrowed import Borrowed
 from copernicus.server.projects.holdings import Held, LogIndex, job_holds, network_holds
 from copernicus.server.projects.snapshots import FORM
 from copernicus.server.storage.abc import JobRecord
@@ -53,6 +54,7 @@ class BookSurvey:
             self._epochs(connection)
             self._hosts(connection)
             self._priorities(connection)
+            self._borrowed(connection)
             networks: dict[str, tuple[Network, LogIndex]] = {}
             for id, name, created_at, checksum in connection.execute("SELECT id, name, created_at, checksum FROM projects"):
                 self._inspection.projects += 1
@@ -137,6 +139,15 @@ class BookSurvey:
             for project, priority, checksum in connection.execute("SELECT project, priority, checksum FROM priorities"):
                 if row_checksum(b"priority", project, priority) != checksum:
                     self._damaged(f"the priority of project {project}")
+
+    def _borrowed(self, connection: apsw.Connection) -> None:
+        """Look at the attempts at other servers' jobs, and need what their workers have brought and nobody was told of yet."""
+        if connection.table_exists(None, "borrowed"):  # as above
+            for number, data, checksum in connection.execute("SELECT number, data, checksum FROM borrowed"):
+                if row_checksum(data, "borrowed", number) != checksum:
+                    self._damaged(f"the borrowed attempt {number}")
+                else:
+                    self._need(Held(file, "current", True) for file in msgspec.json.decode(data, type=Borrowed).brought())
 
     def _need(self, holds: Iterator[Held]) -> None:
         for held in holds:

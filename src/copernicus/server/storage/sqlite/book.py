@@ -15,8 +15,10 @@ from copernicus.errors import CopernicusError
 from copernicus.server.storage.abc import (
     AppendRecord,
     Change,
+    DropBorrowed,
     DropProject,
     DropRetired,
+    PutBorrowed,
     PutHost,
     PutJob,
     PutProject,
@@ -62,6 +64,9 @@ MIGRATIONS = (
     """
     CREATE TABLE priorities (project TEXT PRIMARY KEY, priority INTEGER NOT NULL, checksum BLOB NOT NULL) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE borrowed (number INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum BLOB NOT NULL) STRICT;
+    """,
 )
 
 _PUT_PROJECT = (
@@ -87,6 +92,9 @@ _REMEMBER = """INSERT INTO answers (request_id, who, answer, checksum, at) VALUE
 _PUT_RETIRED = "INSERT INTO retired (blob, since) VALUES (?, ?) ON CONFLICT (blob) DO UPDATE SET since = excluded.since"
 _PUT_HOST = """INSERT INTO hosts (name, data, checksum) VALUES (?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET data = excluded.data, checksum = excluded.checksum"""
+_PUT_BORROWED = """INSERT INTO borrowed (number, data, checksum) VALUES (?, ?, ?)
+    ON CONFLICT (number) DO UPDATE SET data = excluded.data, checksum = excluded.checksum"""
+_DROP_BORROWED = "DELETE FROM borrowed WHERE number = ?"
 _DROP_HOST = "DELETE FROM hosts WHERE name = ?"
 _DROP_RETIRED = "DELETE FROM retired WHERE blob = ?"
 _PRUNE = "DELETE FROM answers WHERE at < ? AND rowid <= (SELECT max(rowid) FROM answers) - ?"
@@ -191,6 +199,10 @@ class SqliteBook(BookReader):
             case PutHost(host):
                 data = msgspec.json.encode(host)
                 execute(_PUT_HOST, (host.name, data, row_checksum(data, "host", host.name)))
+            case PutBorrowed(number, data):
+                execute(_PUT_BORROWED, (number, data, row_checksum(data, "borrowed", number)))
+            case DropBorrowed(number):
+                execute(_DROP_BORROWED, (number,))
             case DropProject(project):
                 for statement in _DROP:
                     execute(statement, (project,))

@@ -107,6 +107,15 @@ class BookReader:
             found.append(_decode_host(data))
         return found
 
+    def borrowed(self) -> list[bytes]:
+        """See `BookStore.borrowed`; raise `CorruptData` at one that is damaged."""
+        found = []
+        for number, data, checksum in self._rows("SELECT number, data, checksum FROM borrowed ORDER BY number"):
+            if row_checksum(data, "borrowed", number) != checksum:
+                raise self._damaged(f"the borrowed attempt {number}")
+            found.append(data)
+        return found
+
     def last_job(self) -> int:
         """See `BookStore.last_job`."""
         return next((int(row[0]) for row in self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'jobs'")), 0)
