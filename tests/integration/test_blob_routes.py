@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import random
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from aiohttp import web
 from tests.integration.standing import DEADLINE_S, Standing, offer
 
 from copernicus.blobs.hashing import EMPTY, hash_bytes
-from copernicus.errors import CorruptData, NotAuthenticated, TooLarge, UnknownPath, Unreachable, UsageError
+from copernicus.errors import CorruptData, NotAuthenticated, TooLarge, Unavailable, UnknownPath, Unreachable, UsageError
 from copernicus.model.edits import Activate, ImportModule, MakeInstance, SetValue
 from copernicus.model.values import FileRef
 from copernicus.net.caller import Caller
 from copernicus.net.tls import client_context
 from copernicus.net.transfer import download, upload
+from copernicus.server.http import blobs
+from copernicus.server.http.calls import Rooms
 from copernicus.wire import messages as m
 
 DATA = random.Random(1).randbytes(3_000_000)
@@ -162,3 +169,47 @@ def test_small_inputs_travel_with_the_job_once(standing: Standing) -> None:
     replies = [worker.call(m.ExchangeRequest("w", 1, 1, wait_s=20.0, request_id=f"r{number}")) for number in range(2)]
     assert [len(reply.jobs) for reply in replies] == [1, 1]
     assert [[blob.data for blob in reply.blobs] for reply in replies] == [[small], []]
+
+
+def test_what_the_system_refuses_may_be_tried_again(standing: Standing, caller: Caller, tmp_path: Path) -> None:
+    data = random.Random(2).randbytes(5000)
+    blob, source = hash_bytes(data), tmp_path / "source"
+    source.write_bytes(data)
+    obstacle = standing.projects / "blobs" / blob[:2]
+    obstacle.touch()  # a file where the blob's folder must be
+    with pytest.raises(Unavailable, match="refused it: Not a directory"):
+        patch(caller, blob, len(data), 0, data)
+    obstacle.unlink()
+    upload(caller, FileRef(blob, len(data), "source"), source)
+    assert get(caller, blob) == (200, data)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), CorruptData("It has changed.")])
+def test_half_an_answer_is_cut_and_nothing_else_is_said(error: Exception) -> None:
+    async def pieces(blob: str, offset: int) -> AsyncIterator[bytes]:
+        yield b"the first half"
+        raise error
+
+    async def run(action: Callable[..., object], *arguments: object) -> object:
+        return action(*arguments)
+
+    files = SimpleNamespace(folder=SimpleNamespace(size=lambda blob: 1000), run=run, pieces=pieces)
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return await blobs.get(cast(Rooms, SimpleNamespace(files=files)), request, BLOB)
+
+    async def ask() -> bytes:
+        runner = web.ServerRunner(web.Server(answer))
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        came = await asyncio.wait_for(reader.read(), DEADLINE_S)
+        writer.close()
+        await runner.cleanup()
+        return came
+
+    head, _, body = asyncio.run(ask()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert body == b"the first half"

@@ -58,7 +58,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a round does. `is_strict`: no partition is as long as a lease, so that no job may be run twice."""
+    """What a round does."""
 
     heartbeat_s: float
     partitions: list[Partition]
@@ -66,7 +66,8 @@ class Plan:
 
     @property
     def is_strict(self) -> bool:
-        """Whether every partition is much shorter than a lease (a network that is back needs as long again to be used)."""
+        """Whether leases outlast all of it, so that no job may be given twice: the partitions, as long again until the
+        network is used that is back, and a connection that only one end knows to be over."""
         return all(cut.seconds * 3 < self.heartbeat_s for cut in self.partitions)
 
 
@@ -74,7 +75,7 @@ def draw(seed: int, kind: str, count: int, only: str = "") -> Plan:
     """Draw a round with so many partitions: "short" ones, or "long" ones that may outlast leases; or only the server, cut off
     in one way, with all connections broken at the end."""
     chance = random.Random(f"{kind} {seed}")
-    heartbeat_s = 10.0 if kind == "short" else 3.0
+    heartbeat_s = {"short": 10.0 if only else 60.0, "long": 3.0}[kind]
     shapes = list(SHAPES) * (count // len(SHAPES) + 1)
     chance.shuffle(shapes)
     partitions = []

@@ -51,7 +51,7 @@ async def get(rooms: Rooms, request: web.BaseRequest, identity: Identity, projec
             async for piece in pieces:
                 await response.write(piece)
             await response.write_eof()
-        except CopernicusError as error:  # half an archive stands: cutting the connection is all that is left to say
+        except (CopernicusError, OSError, MemoryError) as error:  # half an archive stands: all there is to say is a cut
             _log.error("project %s could not be saved: %s", project, error)
             if request.transport is not None:
                 request.transport.close()

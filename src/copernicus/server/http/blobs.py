@@ -51,7 +51,7 @@ async def get(rooms: Rooms, request: web.BaseRequest, blob: str) -> web.StreamRe
         async for piece in pieces:
             await response.write(piece)
         await response.write_eof()
-    except CopernicusError:  # half an answer stands: cutting the connection is all that is left to say
+    except (CopernicusError, OSError, MemoryError):  # half an answer stands: cutting the connection is all there is to say
         if request.transport is not None:
             request.transport.close()
     finally:

@@ -25,7 +25,7 @@ from copernicus.net.tls import is_bundle_certificate, serial_of
 from copernicus.server.access.identity import Identity, authorise
 from copernicus.server.http import archives, blobs
 from copernicus.server.http.calls import Call, Rooms
-from copernicus.server.http.failures import failure, fault
+from copernicus.server.http.failures import failure, fault, starved
 from copernicus.server.http.lines import Port
 from copernicus.server.http.links import link_server, peer_identity
 from copernicus.server.http.routing import all_handlers, build_routes
@@ -95,6 +95,8 @@ class HttpServer:
             _log.debug("the connection of %s broke: %s", request.remote, error)
             return failure(UsageError("The request was cut."))
         except Exception as error:
+            if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+                return starved(error, f"{request.method} {path}")
             return fault(error, f"{request.method} {path}")
 
     async def _answer(self, request: web.BaseRequest, path: str, *, is_secure_port: bool) -> web.StreamResponse:
