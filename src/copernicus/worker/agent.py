@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from copernicus.plugin.registry import Found
 from copernicus.wire.messages import AnnounceReply, AnnounceRequest, FarewellRequest
 from copernicus.worker.checkpoints import EVERY_S, Checkpointer, Timing
 from copernicus.worker.desk import Desk
+from copernicus.worker.duties import Duties
 from copernicus.worker.exchange import Caller, Exchange
 from copernicus.worker.fetching import Fetcher
 from copernicus.worker.folder import WorkFolder
@@ -138,12 +140,12 @@ class Agent:
             self.worker, self._desk, self._shelf, self._place.copies, self._connection.caller(), self._connection.upload,
             self._timing(), self._say,
         )  # fmt: skip
+        duties = Duties(self._say)
         slots = [
-            threading.Thread(target=self._work, args=(number, exchange), name=f"slot {number}", daemon=True)
-            for number in range(self._platform.cores)
+            duties.thread(f"slot {number}", partial(self._work, number, exchange)) for number in range(self._platform.cores)
         ]
         others = [
-            threading.Thread(target=target, name=name, daemon=True)
+            duties.thread(name, target)
             for name, target in (
                 ("heartbeat", heartbeat.run), ("poller", exchange.poller), ("courier", exchange.courier),
                 ("uploads", uploader.run), ("streams", streamer.run),
@@ -155,7 +157,7 @@ class Agent:
         for thread in (*slots, *others):
             thread.start()
         why = self._oversee(exchange)
-        self._leave(why, slots, exchange, [heartbeat, uploader, streamer, checkpointer, fetcher])
+        self._leave(why, slots, exchange, [heartbeat, uploader, streamer, checkpointer, fetcher, duties])
 
     def stop(self) -> None:
         """Leave in good order; said again: hurry."""
@@ -205,8 +207,10 @@ class Agent:
         work = WorkFolder(self._place.jobs, f"slot-{number}")
         while (attempt := self._desk.take()) is not None:
             ended = attempt.run(work)
-            exchange.secure(ended)
-            self._desk.finish(attempt, ended)
+            try:
+                exchange.secure(ended)
+            finally:
+                self._desk.finish(attempt, ended)
             exchange.after_job()
         work.remove()
 

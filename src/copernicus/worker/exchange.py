@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
@@ -206,7 +207,8 @@ class Exchange:
     def _drop(self, job: int, attempt: int) -> None:
         """The server is done with a result. First from the disk: what is off the desk counts as delivered."""
         with self._disk:
-            self._spool.remove(job, attempt)
+            with contextlib.suppress(OSError):  # delivered again after this worker, it would be one result too many: stale
+                self._spool.remove(job, attempt)
             ended = self._desk.accept(job, attempt)
         self._refused.discard((job, attempt))
         for file in ended.parcel.large if ended else ():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from copernicus.worker.memory import restrain
 from copernicus.worker.spawning import Spawner, spawn_plainly
 
 END_LIMIT_S = 10.0
+NO_ROOM = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 TAG = "CPC_ATTEMPT"
 WARM = "warm"
 _PR_SET_CHILD_SUBREAPER = 36
@@ -118,11 +120,16 @@ class Processes:
         self._children = _open_children() if _adopt_orphans() else None
 
     def start(self, launch: Launch) -> Process:
-        """Start `launch.argv` as a child of this process; raise `CannotStart` with the reason."""
+        """Start `launch.argv` as a child of this process; raise `CannotStart` with the reason.
+
+        Raise `OSError` when the machine has no room for it now: no process, no memory, no descriptor.
+        """
         folder, stdout, stderr = str(launch.folder), str(launch.stdout), str(launch.stderr)
         try:
             pid = self._spawner.spawn(launch.argv, folder, stdout, stderr, launch.environment, launch.cpus)
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
             raise CannotStart(f"{launch.argv[0]} cannot be started: {error.strerror}") from None
         except ValueError as error:  # NUL bytes
             raise CannotStart(f"{launch.argv[0]} cannot be started: {error}") from None

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from copernicus.errors import CopernicusError
+from copernicus.errors import CopernicusError, InternalError
 from copernicus.model.values import FileRef
 from copernicus.worker.desk import Desk
 from copernicus.worker.pauses import PASSING, Pause
 from copernicus.worker.shelf import Shelf
 from copernicus.worker.workload import Ended
 
+MOST_FAULTS = 4
 Upload = Callable[[FileRef, Path], None]
 
 
@@ -28,6 +29,7 @@ class Uploader:
         self._after = after
         self._pause = Pause()
         self._over = threading.Event()
+        self._faults = 0
 
     def run(self) -> None:
         """In a thread of its own: upload until the desk is closed and nothing is left, or until `close`."""
@@ -38,11 +40,17 @@ class Uploader:
             except PASSING:
                 self._pause.sleep()
                 continue
-            except CopernicusError as error:
+            except (CopernicusError, OSError) as error:
+                # a fault of the server, or of this machine's disk, may be over soon
+                if isinstance(error, (InternalError, OSError)) and self._faults < MOST_FAULTS:
+                    self._faults += 1
+                    self._pause.sleep()
+                    continue
                 self._desk.uploaded(_given_up(ended, error))
             else:
                 self._pause.reset()
                 self._desk.uploaded(ended)
+            self._faults = 0
             self._after()
 
     def close(self) -> None:
@@ -51,7 +59,10 @@ class Uploader:
         self._pause.wake()
 
 
-def _given_up(ended: Ended, error: CopernicusError) -> Ended:
+def _given_up(ended: Ended, error: CopernicusError | OSError) -> Ended:
+    """What is reported instead: that the server refuses it is about the job, that it cannot be read here is not."""
+    if isinstance(error, OSError):
+        why = f"A result file cannot be read any more: {error.strerror} ({error.filename})."
+        return Ended(msgspec.structs.replace(ended.report, outcome="retry", error=why, outputs={}, checkpoint=()))
     why = f"The server does not take a result file: {error}"
-    report = msgspec.structs.replace(ended.report, outcome="failed", error=why, outputs={}, checkpoint=())
-    return Ended(report)
+    return Ended(msgspec.structs.replace(ended.report, outcome="failed", error=why, outputs={}, checkpoint=()))
