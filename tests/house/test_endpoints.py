@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
+from tests.house.source import PACKAGE, files
 
 from copernicus.wire import messages
-from copernicus.wire.endpoints import ENDPOINTS, Policy
+from copernicus.wire.endpoints import BESIDE, ENDPOINTS, Policy
 
 
 def test_every_endpoint_says_who_may_use_it() -> None:
     assert [row.name for row in ENDPOINTS if not isinstance(row.policy, Policy)] == []
+    assert [row.prefix for row in BESIDE if not isinstance(row.policy, Policy)] == []
+
+
+def test_policies_stand_in_the_table_alone() -> None:
+    """Whoever answers requests may ask whether a route is open to all, and let nobody in on its own account."""
+    named = {
+        (path.name, found)
+        for path in files("src", pattern="*.py") if path.is_relative_to(PACKAGE / "server" / "http")
+        for found in re.findall(r"Policy\.(\w+)", path.read_text(encoding="utf-8"))
+    }  # fmt: skip
+    assert named == {("server.py", "ANYONE"), ("server.py", "ANY_BUNDLE_OR_USER"), ("links.py", "PEER"), ("links.py", "WORKER")}
 
 
 def test_only_first_contact_and_login_are_open_to_anyone() -> None:

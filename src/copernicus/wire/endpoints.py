@@ -60,6 +60,20 @@ class Endpoint(msgspec.Struct, frozen=True):
         return PREFIX + self.name
 
 
+class Beside(msgspec.Struct, frozen=True):
+    """A route beside the table: what goes over it is no message. What follows `prefix` is the hash or the project."""
+
+    method: str
+    prefix: str
+    policy: Policy
+
+
+BESIDE: tuple[Beside, ...] = (
+    Beside("GET", BLOBS, Policy.ANY_BUNDLE_OR_USER),
+    Beside("PATCH", BLOBS, Policy.ANY_BUNDLE_OR_USER),
+    Beside("GET", ARCHIVES, Policy.MEMBER),
+    Beside("GET", LINK, Policy.PEER),
+)
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("authority", m.AuthorityRequest, m.AuthorityReply, Policy.ANYONE),
     Endpoint("login", m.LoginRequest, m.LoginReply, Policy.ANYONE),

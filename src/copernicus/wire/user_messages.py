@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from copernicus.model.secret import Secret
 from copernicus.wire.message import Message
 
@@ -70,7 +72,7 @@ class SetPasswordRequest(Message, frozen=True):
     """
 
     password: Secret
-    current: Secret = Secret()
+    current: Secret = msgspec.field(default_factory=Secret)
     name: str = ""
 
 

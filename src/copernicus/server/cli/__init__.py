@@ -26,6 +26,7 @@ FILES = {
     "restore": "backup",
     "migrate": "migrate",
     "doctor": "doctor",
+    "openapi": "openapi",
 }
 SETTINGS = {"help_option_names": ["-h", "-help", "--help"], "max_content_width": 110}
 

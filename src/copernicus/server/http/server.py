@@ -6,7 +6,7 @@ import asyncio
 import errno
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -30,7 +30,7 @@ from copernicus.server.http.lines import Port
 from copernicus.server.http.links import link_server, peer_identity
 from copernicus.server.http.routing import all_handlers, build_routes
 from copernicus.wire.codec import encode
-from copernicus.wire.endpoints import ARCHIVES, BLOBS, LINK, PROTOCOL, Policy
+from copernicus.wire.endpoints import ARCHIVES, BESIDE, LINK, PROTOCOL, Beside, Policy
 
 KEEP_ALIVE_S = 300.0
 HANDSHAKE_S = 15.0
@@ -105,16 +105,11 @@ class HttpServer:
         _check_protocol(request)
         identity = await self._identify(request, is_secure_port=is_secure_port)
         self._rooms.lines.heard(request.protocol, identity)
-        if identity.kind == "peer":
-            if path != LINK:
-                raise NotAllowed("What a server has to say to this one, it says over its link.")
-            return await self._rooms.peers.take_in(request, identity.serial)
-        if path.startswith(ARCHIVES) and request.method == "GET":
-            project = unquote(path.removeprefix(ARCHIVES))
-            authorise(Policy.MEMBER, identity, project)
-            return await archives.get(self._rooms, request, identity, project)
-        if path.startswith(BLOBS):
-            return await self._blob(request, identity, path.removeprefix(BLOBS))
+        beside = next((row for row in BESIDE if request.method == row.method and path.startswith(row.prefix)), None)
+        if identity.kind == "peer" and (beside is None or beside.prefix != LINK):
+            raise NotAllowed("What a server has to say to this one, it says over its link.")
+        if beside is not None:
+            return await self._answer_beside(request, identity, beside, unquote(path.removeprefix(beside.prefix)))
         route = self._routes.get(path)
         if route is None or request.method != "POST":
             raise UnknownPath(f"There is nothing at {request.method} {path[:200]}.", "Is the program of another version?")
@@ -144,14 +139,16 @@ class HttpServer:
         certificate = shown.getpeercert(binary_form=True) if shown is not None else None
         return self._rooms.peers.issuers.of(certificate) if certificate and is_bundle_certificate(certificate) else ""
 
-    async def _blob(self, request: web.BaseRequest, identity: Identity, blob: str) -> web.StreamResponse:
-        authorise(Policy.ANY_BUNDLE_OR_USER, identity)
-        action: Callable[..., Awaitable[web.StreamResponse]] | None = {"GET": blobs.get, "PATCH": blobs.patch}.get(
-            request.method
-        )
-        if action is None:
-            raise UsageError(f"A blob cannot be asked with {request.method}.")
-        return await action(self._rooms, request, blob)
+    async def _answer_beside(
+        self, request: web.BaseRequest, identity: Identity, beside: Beside, name: str
+    ) -> web.StreamResponse:
+        authorise(beside.policy, identity, name)
+        if beside.prefix == LINK:
+            return await self._rooms.peers.take_in(request, identity.serial)
+        if beside.prefix == ARCHIVES:
+            return await archives.get(self._rooms, request, identity, name)
+        action = blobs.get if request.method == "GET" else blobs.patch
+        return await action(self._rooms, request, name)
 
     async def _read(self, request: web.BaseRequest, limit_bytes: int) -> bytes:
         """The body; raise `TooLarge` before more than the limit is in memory."""
