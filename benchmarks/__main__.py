@@ -7,14 +7,16 @@ import json
 import sys
 from collections.abc import Callable
 
-from benchmarks import bag, cluster, commands, network, reaction, recovery
+from benchmarks import bag, chain, cluster, commands, ensemble, network, reaction, recovery
 from benchmarks.row import Row, machine
 
 MEASURES: dict[str, Callable[[], list[Row]]] = {
     "B1": lambda: [bag.measure(1000)],
     "B1-5000": lambda: [bag.measure(5000)],
+    "B2": chain.measure,
     "B3": reaction.measure,
     "B4": network.measure,
+    "B7": ensemble.measure,
     "B8": cluster.measure,
     "B9": commands.measure,
     "R1": recovery.measure,

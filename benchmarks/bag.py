@@ -50,7 +50,7 @@ def _run(system: System, jobs: int, worker_pid: int) -> tuple[float, float]:
         system.until(client.workers, what="the worker has announced itself")
         server = system.server_process()
         measured = [psutil.Process(worker_pid), *([server, *server.children(recursive=True)] if server else [])]
-        cpu_before = _cpu_s(measured)
+        cpu_before = cpu_s(measured)
         started_at = time.perf_counter()
         project.set("noops:in.index", list(range(jobs)))
         ends_at = started_at + DEADLINE_S
@@ -59,11 +59,11 @@ def _run(system: System, jobs: int, worker_pid: int) -> tuple[float, float]:
                 raise TimeoutError(f"{project.status().jobs} after {DEADLINE_S:g} s:\n{system.evidence()}")
             time.sleep(0.02)
         seconds = time.perf_counter() - started_at
-        return seconds, _cpu_s(measured) - cpu_before
+        return seconds, cpu_s(measured) - cpu_before
 
 
-def _cpu_s(processes: list[psutil.Process]) -> float:
-    """CPU seconds of the processes and of those of their children that have ended and been waited for."""
+def cpu_s(processes: list[psutil.Process]) -> float:
+    """Return the CPU seconds of the processes and of those of their children that have ended and been waited for."""
     total = 0.0
     for process in processes:
         with contextlib.suppress(psutil.Error):

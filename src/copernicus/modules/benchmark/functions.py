@@ -25,6 +25,17 @@ class Nothing:
 
 
 @dataclass(frozen=True)
+class Next:
+    """What a link of a chain leaves.
+
+    Attributes:
+        next: one more than the input
+    """
+
+    next: int
+
+
+@dataclass(frozen=True)
 class Slept:
     """What a job leaves that waits.
 
@@ -55,6 +66,16 @@ def noop(index: int, files: Sequence[File] = ()) -> Job[Nothing]:
         files: files to be staged
     """
     return Job("benchmark/true", [], Nothing(index=index, said=text("stdout")), needs=_named(files))
+
+
+@module.command
+def link(index: int) -> Job[Next]:
+    """Runs `true` in a job of its own, and gives the next number: for chains.
+
+    Args:
+        index: any number
+    """
+    return Job("benchmark/true", [], Next(next=index + 1))
 
 
 @module.command
