@@ -24,7 +24,7 @@ def test_a_failure_fits_on_a_page(system: System) -> None:
     system.start()
     system.cpcc("start", "first")
     path = f"{programs}{os.pathsep}{system.environment['PATH']}"
-    system.worker("-n", "1", "--allow", "simulate", environment={"PATH": path, "CPC_NODE": "node7"})
+    system.worker("-n", "1", "--allow", "simulate", environment={"PATH": path, "CPC_NODE": "node7", "CPC_SITE": "lab"})
     system.cpcc("run", "--wait", "--name", "sim", "--", "simulate", "--temperature", "300 K", is_checked=False)
     for words in (["why", "1"], ["why", "sim"], ["log", "1"], ["log", "sim"]):
         said, status = on_a_terminal(system, *words)
@@ -39,3 +39,8 @@ def test_a_failure_fits_on_a_page(system: System) -> None:
         steps = [line for line in lines if "│ step" in line]
         assert (len(steps), steps[0], steps[-1]) == (50, "  │ step 21, energy -21.5 kJ/mol", "  │ step 70, energy -70.5 kJ/mol")
     assert system.ask("why", "1")[0].startswith("job 1 of sim"), "for programs nothing has changed"
+    (site,) = system.ask("usage")["sites"]
+    assert (site["site"], site["attempts"]) == ("lab", 1), "a failure costs as well"
+    said, _ = on_a_terminal(system, "usage")
+    assert "SITE" in said
+    assert "lab" in said

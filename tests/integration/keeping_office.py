@@ -64,7 +64,7 @@ class KeepingOffice(Office):
             home=self.projects, store=self.book, jobs=self.jobs, blobs=self.folder, pinned=self.archives.pinned, clock=clock,
             retention_s=30 * DAY_S, high_water=self.high_water,
         )  # fmt: skip
-        self.keeping = Keeping(self.projects.find, self.projects.live, self.book, self.folder, self.retention, clock)
+        self.keeping = Keeping(self.projects.find, self.projects.live, self.book, self.folder, self.retention, clock, self.jobs)
 
     def file(self, content: str) -> FileRef:
         """A file on the server, as old as now."""

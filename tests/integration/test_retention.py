@@ -217,7 +217,8 @@ async def test_usage_says_what_is_of_which_class(office: KeepingOffice) -> None:
     reply = await office.keeping.usage(m.UsageRequest("p"), True)
     assert reply.bytes == {"inputs": len("conf" + "a longer conf"), "current": 3, "checkpoints": 4, "superseded": 11}
     (row,) = reply.instances
-    assert (row.path, row.core_s, row.gpu_s, row.bytes) == ("a", 40.0, 10.0, reply.bytes)
+    assert (row.path, row.core_s, row.gpu_s, row.bytes) == ("a", 60.0, 15.0, reply.bytes), "what was interrupted counts, too"
+    assert reply.sites == [m.SiteRow("", 3, 60.0, 15.0)]
     assert reply.uploads_bytes == len("an upload")
     assert (await office.keeping.usage(m.UsageRequest("p"), False)).uploads_bytes is None
 

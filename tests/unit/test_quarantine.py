@@ -236,3 +236,15 @@ async def test_a_host_that_leaves_in_good_order_is_no_suspect(rig: Rig) -> None:
     await rig.lease("bad")
     await rig.dispatch.farewell(m.FarewellRequest("bad"), bundle("bad"))
     assert rig.book.disk.hosts == {}
+
+
+@scenario
+async def test_a_worker_that_dies_between_its_last_beat_and_the_first_that_would_name_a_job_is_lost_with_it(rig: Rig) -> None:
+    (job,) = await rig.want("a")
+    await rig.lease()
+    rig.now += HEARTBEAT_S / 3  # the beat was on its way when the job came
+    await rig.beat("w")
+    await rig.wait(2 * HEARTBEAT_S)
+    record = rig.dispatch.jobs.record(job)
+    assert record is not None
+    assert (record.attempts[0].outcome, record.lost_workers) == ("worker lost", 1)

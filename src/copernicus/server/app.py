@@ -173,7 +173,9 @@ class Server:
             home=self._projects, store=self._store, jobs=self._dispatch.jobs, blobs=blobs, pinned=self._pinned,
             clock=time.time, retention_s=settings.retention_days * DAY_S, high_water=settings.disk_high_water,
         )  # fmt: skip
-        keeping = Keeping(self._projects.find, self._projects.live, self._store, blobs, self._retention, time.time)
+        keeping = Keeping(
+            self._projects.find, self._projects.live, self._store, blobs, self._retention, time.time, self._dispatch.jobs
+        )  # fmt: skip
         reproductions = Reproductions(self._projects.find, self._store, self._dispatch.jobs, blobs, pool, time.time)
         rooms = Rooms(
             store=self._store,

@@ -11,8 +11,20 @@ class UsageRequest(Message, frozen=True):
     project: str
 
 
+class SiteRow(Message, frozen=True):
+    """What the ended attempts at one site took ("": a site without a name); bytes are those of files staged and collected."""
+
+    site: str
+    attempts: int
+    core_s: float
+    gpu_s: float = 0.0
+    bytes_in: int = 0
+    bytes_out: int = 0
+
+
 class UsageRow(Message, frozen=True):
-    """One instance at the top ("" : instances that were removed), with all that is in it: times of ended jobs, bytes by class.
+    """One instance at the top ("" : instances that were removed), with all that is in it: times of ended attempts, bytes
+    by class.
 
     A file that several hold counts for the first of them, and in the first of the classes inputs, current, checkpoints,
     superseded.
@@ -25,7 +37,10 @@ class UsageRow(Message, frozen=True):
 
 
 class UsageReply(Message, frozen=True):
-    """`bytes` sums the classes up. `uploads_bytes` counts files on the server that no project refers to (super users only)."""
+    """`bytes` sums the classes up; `sites` tell where the times were spent.
+
+    `uploads_bytes` counts files on the server that no project refers to (super users only).
+    """
 
     project: str
     core_s: float
@@ -33,6 +48,7 @@ class UsageReply(Message, frozen=True):
     bytes: dict[str, int]
     instances: list[UsageRow]
     uploads_bytes: int | None = None
+    sites: list[SiteRow] = []
 
 
 class PurgeRequest(Message, frozen=True):

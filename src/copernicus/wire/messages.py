@@ -26,6 +26,7 @@ from copernicus.wire.holding_messages import (
     LostFile as LostFile,
     PurgeReply as PurgeReply,
     PurgeRequest as PurgeRequest,
+    SiteRow as SiteRow,
     UsageReply as UsageReply,
     UsageRequest as UsageRequest,
     UsageRow as UsageRow,

@@ -22,7 +22,9 @@ TIMEOUT_S = 600.0
 @click.argument("name", metavar="[PROJECT]", required=False)
 @pass_context
 def usage_command(context: Context, name: str | None) -> None:
-    """Show what a project has cost and what it holds, by instance at the top.
+    """Show what a project has cost and what it holds, by instance at the top; what it has cost also by site.
+
+    Every attempt that has ended counts, whatever came of it.
 
     Inputs are what people gave, in all versions; current is what stands now; superseded results and old checkpoints are
     deleted after a while, or when the disk fills up.
@@ -39,10 +41,23 @@ def usage_command(context: Context, name: str | None) -> None:
         ]  # fmt: skip
         head = ("INSTANCE", "CORE TIME", "GPU TIME", *(kind.upper() for kind in CLASSES))
         yield from text.table(head, cells, right="CORE TIME GPU TIME INPUTS CURRENT CHECKPOINTS SUPERSEDED")
+        if reply.sites:
+            yield ""
+            yield from _by_site(reply.sites)
         if reply.uploads_bytes is not None:
             yield f"Files on the server that no project refers to: {text.size(reply.uploads_bytes)}"
 
     context.show(reply, lines)
+
+
+def _by_site(rows: list[m.SiteRow]) -> list[str]:
+    cells = [
+        (row.site or "(no name)", str(row.attempts), text.duration(row.core_s), text.duration(row.gpu_s) if row.gpu_s else "",
+         text.size(row.bytes_in), text.size(row.bytes_out))
+        for row in rows
+    ]  # fmt: skip
+    head = ("SITE", "ATTEMPTS", "CORE TIME", "GPU TIME", "STAGED", "COLLECTED")
+    return text.table(head, cells, right="ATTEMPTS CORE TIME GPU STAGED COLLECTED")
 
 
 @command("purge")

@@ -14,6 +14,7 @@ from copernicus.server.dispatch.outcomes import LOST_WORKERS_ALONE, suspect_host
 from copernicus.server.scheduling.queue import Queue, Waiting
 from copernicus.server.scheduling.shapes import Shape
 from copernicus.server.storage.abc import BookStore, JobRecord, PutJob, Unit
+from copernicus.server.storage.costs import Cost, costs_of
 
 LARGE_BYTES, MOST_LARGE = 64 * 1024, 16
 """From which size on a file counts when a job is given to a worker that has read it before, and how many of a job do."""
@@ -27,6 +28,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     state: JobState
     instance: int
     has_checkpoint: bool = False
+    costs: tuple[Cost, ...] = ()
 
 
 class Jobs:
@@ -110,6 +112,15 @@ class Jobs:
             if job is not None:
                 yield number, job.state, job.instance
 
+    def costs(self, project: str) -> Iterator[tuple[int, int, tuple[Cost, ...]]]:
+        """Number, instance and costs of each job of a project."""
+        for number in self._by_key.get(project, {}).values():
+            job = self._open.get(number)
+            if job is not None:
+                yield number, job.instance, costs_of(job.attempts)
+            elif (line := self._ended.get(number)) is not None:
+                yield number, line.instance, line.costs
+
     def counts(self, project: str) -> dict[str, int]:
         """How many jobs of a project are in which state."""
         return {state: count for state, count in self._counts.get(project, {}).items() if count}
@@ -166,7 +177,9 @@ class Jobs:
         if job.state not in OPEN_STATES:
             self._open.pop(job.id, None)
             self._settling[job.id] = job
-            self._ended[job.id] = Line(job.project, job.key, job.state, job.instance, bool(job.checkpoint))
+            self._ended[job.id] = Line(
+                job.project, job.key, job.state, job.instance, bool(job.checkpoint), costs_of(job.attempts)
+            )
             self._queue_again(self.inheritance.follow(job))
             return
         self._open[job.id] = job

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from copernicus.blobs.folder import BlobFolder
 from copernicus.server.projects.live import LiveProject
+from copernicus.server.projects.ports import Jobs
 from copernicus.server.projects.purging import Purge
 from copernicus.server.projects.retention import Retention
 from copernicus.server.projects.usage import usage
@@ -26,7 +27,9 @@ class Keeping:
         blobs: BlobFolder,
         retention: Retention,
         clock: Callable[[], float],
+        jobs: Jobs,
     ) -> None:
+        self._jobs = jobs
         self._find, self._live, self._store, self._blobs = find, live, store, blobs
         self.retention, self._clock = retention, clock
 
@@ -42,7 +45,7 @@ class Keeping:
         if is_super:
             referred = {held.file.blob for one in others for held in self.retention.holds(one)}
             uploads = sum(size for blob, size in entries.items() if blob not in referred)
-        return usage(project.network, project.row.name, holds, set(entries), uploads)
+        return usage(project.network, project.row.name, holds, set(entries), uploads, self._jobs.costs(project.row.id))
 
     async def purge(self, request: m.PurgeRequest, who: str, key: str) -> m.PurgeReply:
         """Delete what a person gives up, or say what that would be."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from copernicus.dataflow.calls import Answer, Call
 from copernicus.errors import UnknownPath
 from copernicus.model.functions import ModuleSchema
 from copernicus.server.storage.abc import JobBook, JobRecord, Unit
+from copernicus.server.storage.costs import Cost
 
 
 class Jobs(JobBook, Protocol):
@@ -31,6 +33,10 @@ class Jobs(JobBook, Protocol):
 
     def counts(self, project: str) -> dict[str, int]:
         """How many jobs of a project are in each state."""
+        ...
+
+    def costs(self, project: str) -> Iterable[tuple[int, int, tuple[Cost, ...]]]:
+        """Number, instance and costs of each job of a project."""
         ...
 
     def explain(self, job: int) -> list[str]:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from copernicus.dataflow.network import ROOT, Network
 from copernicus.server.projects.holdings import Class, Held
+from copernicus.server.storage.costs import Cost, added
 from copernicus.wire import messages as m
 
 ORDER: tuple[Class, ...] = ("inputs", "current", "checkpoints", "superseded")
 
 
-def usage(network: Network, name: str, holds: Iterable[Held], present: set[str], uploads: int | None) -> m.UsageReply:
-    """Sum up; `present` are the files whose content is there."""
+def usage(
+    network: Network, name: str, holds: Iterable[Held], present: set[str], uploads: int | None,
+    jobs: Iterable[tuple[int, int, tuple[Cost, ...]]] = (),
+) -> m.UsageReply:  # fmt: skip
+    """Sum up; `present` are the files whose content is there, `jobs` number, instance and costs of each job."""
     rows: dict[str, m.UsageRow] = {one.name: m.UsageRow(one.name) for one in network.children(network.instances[ROOT])}
     counts: dict[str, dict[str, int]] = {}
     tops: dict[int, str] = {}
@@ -22,12 +28,7 @@ def usage(network: Network, name: str, holds: Iterable[Held], present: set[str],
             seen.add(held.file.blob)
             classes = counts.setdefault(_top(network, held.instance, tops), {})
             classes[held.kind] = classes.get(held.kind, 0) + held.file.size
-    times: dict[str, tuple[float, float]] = {}
-    for evaluation in network.evaluations.values():
-        if evaluation.core_s or evaluation.gpu_s:
-            top = _top(network, evaluation.instance, tops)
-            core_s, gpu_s = times.get(top, (0.0, 0.0))
-            times[top] = core_s + evaluation.core_s, gpu_s + evaluation.gpu_s
+    times, sites = _spent(network, jobs, tops)
     made = [
         m.UsageRow(top, *times.get(top, (0.0, 0.0)), _ordered(counts.get(top, {})))
         for top in dict.fromkeys([*rows, *counts, *times])
@@ -37,7 +38,32 @@ def usage(network: Network, name: str, holds: Iterable[Held], present: set[str],
         for kind, count in row.bytes.items():
             total[kind] = total.get(kind, 0) + count
     spent = sum(row.core_s for row in made), sum(row.gpu_s for row in made)
-    return m.UsageReply(name, *spent, _ordered(total), made, uploads)
+    return m.UsageReply(name, *spent, _ordered(total), made, uploads, sites)
+
+
+def _spent(
+    network: Network, jobs: Iterable[tuple[int, int, tuple[Cost, ...]]], tops: dict[int, str]
+) -> tuple[dict[str, tuple[float, float]], list[m.SiteRow]]:
+    """Core- and GPU-seconds by instance at the top, and costs by site, of all attempts that have ended.
+
+    Of an evaluation whose job has no record here, only the log knows what it cost.
+    """
+    spent, known = list[tuple[int, Cost]](), set[int]()
+    for number, instance, costs in jobs:
+        known.add(number)
+        spent += [(instance, cost) for cost in costs]
+    for evaluation in network.evaluations.values():
+        if evaluation.job not in known and (evaluation.core_s or evaluation.gpu_s):
+            spent.append((evaluation.instance, Cost(evaluation.site, 1, evaluation.core_s, evaluation.gpu_s)))
+    times: dict[str, tuple[float, float]] = {}
+    sites: dict[str, Cost] = {}
+    for instance, cost in spent:
+        top = _top(network, instance, tops)
+        core_s, gpu_s = times.get(top, (0.0, 0.0))
+        times[top] = core_s + cost.core_s, gpu_s + cost.gpu_s
+        sites[cost.site] = added(sites[cost.site], cost) if cost.site in sites else cost
+    rows = [m.SiteRow(*msgspec.structs.astuple(cost)) for _, cost in sorted(sites.items())]
+    return times, rows
 
 
 def _top(network: Network, id: int, known: dict[int, str]) -> str:
