@@ -7,8 +7,9 @@ checkpoints on a timer (there are none), and how often the main thread looks rou
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
 from greenlet import GreenletExit
@@ -197,7 +198,7 @@ class Host:
         options = agent.Options(checkpoint_every_s=None, time_left_s=self.time_left_s)
         made = self.agent = agent.Agent(
             options, cast(Any, platform), cast(Any, PROGRAMS), cast(Any, _Connection(self)),
-            cast(Any, Place(self, process)), lambda line: self.world.trace(self.name, "says", line),
+            cast(Any, Place(self, process)), self._say,
         )  # fmt: skip
         try:
             made.run()
@@ -206,6 +207,11 @@ class Host:
         if process.is_alive:
             self.world.after(0.0, process.kill)
             raise GreenletExit
+
+    def _say(self, line: str) -> None:
+        self.world.trace(self.name, "says", line)
+        if line.startswith("Something went wrong"):  # no duty of a worker breaks off here
+            raise Violation("fault", "other", line)
 
 
 class _Connection:
@@ -243,21 +249,34 @@ class _Idle:
     verify = path = remember
 
 
+STAND_INS = {
+    "threading": threads.THREADING,
+    "time": threads.TIME,
+    "random": threads.RANDOM,
+    "uuid": threads.UUID,
+    "queue": threads.QUEUE,
+}
+
+
+def _in_all_rooms() -> dict[str, Any]:
+    """Threads, clocks and chance, wherever a room of the worker has imported them."""
+    rooms = [room for room in sys.modules if room.startswith("copernicus.worker.")]
+    return {
+        f"{room}.{name}": stand_in
+        for room in rooms
+        for name, stand_in in STAND_INS.items()
+        if isinstance(getattr(sys.modules[room], name, None), ModuleType)
+    }
+
+
 PLACES: dict[str, Any] = {
-    **{
-        f"copernicus.worker.{room}.threading": threads.THREADING
-        for room in ("agent", "desk", "exchange", "heartbeat", "pauses")
-    },
-    **{f"copernicus.worker.{room}.time": threads.TIME for room in ("agent", "desk", "exchange")},
-    **{f"copernicus.worker.{room}.random": threads.RANDOM for room in ("heartbeat", "pauses")},
-    **{f"copernicus.worker.{room}.uuid": threads.UUID for room in ("agent", "exchange", "leftovers")},
+    **_in_all_rooms(),
     **{
         f"copernicus.worker.agent.{name}": _Idle
         for name in ("Fetcher", "Streamer", "Checkpointer", "Uploader", "WorkFolder", "Shelf")
     },
     "copernicus.worker.leftovers.BlobFolder": lambda folder, is_durable: _Idle(),
     "copernicus.worker.agent.Attempt": Run,
-    "copernicus.worker.agent.queue": threads.QUEUE,
     "copernicus.worker.agent.node_name": lambda: threads.own_process().name,
     "copernicus.worker.agent.site_name": lambda: "",
     "copernicus.worker.agent.psutil": SimpleNamespace(virtual_memory=lambda: SimpleNamespace(total=2**34)),
