@@ -40,7 +40,7 @@ BUGS = (
     "crash counter not persisted", "relay ends a job",
 )  # fmt: skip
 """The planted bugs that some part must catch by name. A part uses these names where it plants one of them; it may plant others,
-and the same one may be caught by several parts. The last is for the time when servers relay jobs for each other."""
+and the same one may be caught by several parts."""
 
 
 class NotPossible(Exception):
