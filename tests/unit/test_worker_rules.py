@@ -125,6 +125,8 @@ def test_the_newest_program_in_range_is_taken() -> None:
         assert found is not None
         assert found.version == best
     assert best_program(programs, JobDescription("gmx", versions=">2022.10")) is None
+    candidate = Found(Executable("gmx", ("gmx",)), "2022.10rc1", "")
+    assert best_program([programs[1], candidate], JobDescription("gmx")) is programs[1], "it is older than its release"
 
 
 def test_time_left_is_read_as_schedulers_write_it() -> None:

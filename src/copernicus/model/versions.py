@@ -10,9 +10,17 @@ from copernicus.errors import UsageError
 _CONDITION = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*([0-9A-Za-z.\-+_]+)\s*")
 
 
+_EARLY = re.compile(r"a|alpha|b|beta|c|rc|dev|pre|preview", re.IGNORECASE)
+
+
 def version_key(version: str) -> tuple[tuple[int, str], ...]:
-    """Return a sortable key: number parts compare as numbers, other parts as text ("2022.5" < "2022.10")."""
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"\d+|[A-Za-z]+", version))
+    """Return a sortable key: number parts compare as numbers, other parts as text ("2022.5" < "2022.10").
+
+    Words for what comes before a release are earlier than nothing ("2.0rc1" < "2.0"), others later ("2.0" < "2.0+cuda" <
+    "2.0.1"). A "v" before the first number is nothing.
+    """
+    parts = re.findall(r"[0-9]+|[A-Za-z]+", re.sub(r"^\s*[vV](?=[0-9])", "", version))
+    return tuple((int(part), "") if part.isdigit() else (-1 if _EARLY.fullmatch(part) else 0, part) for part in parts)
 
 
 def compare_versions(left: str, right: str) -> int:

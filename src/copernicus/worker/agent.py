@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cmp_to_key, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from copernicus.config.places import node_name, site_name
 from copernicus.errors import CopernicusError
 from copernicus.model.jobs import ExecutableOffer, JobDescription, LeasedJob, WorkerOffer
 from copernicus.model.values import FileRef
-from copernicus.model.versions import is_in_range, version_key
+from copernicus.model.versions import compare_versions, is_in_range
 from copernicus.plugin.registry import Found
 from copernicus.wire.messages import AnnounceReply, AnnounceRequest, FarewellRequest
 from copernicus.worker.checkpoints import EVERY_S, Checkpointer, Timing
@@ -79,7 +80,7 @@ class Closeable(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """How this worker is to behave. Times in seconds; None: no limit."""
+    """How this worker is to behave. Times in seconds; None: no limit. `memory_bytes` None: all that the host has."""
 
     cores_per_job: int | None = None
     project: str | None = None
@@ -87,6 +88,7 @@ class Options:
     time_left_s: float | None = None
     grace_s: float = GRACE_S
     checkpoint_every_s: float | None = EVERY_S
+    memory_bytes: int | None = None
 
 
 class Agent:
@@ -178,7 +180,7 @@ class Agent:
                 ExecutableOffer(found.executable.name, found.version, found.executable.platform) for found in self._programs
             ),
             cores_per_job=self._options.cores_per_job,
-            memory_bytes=int(psutil.virtual_memory().total),
+            memory_bytes=min(int(psutil.virtual_memory().total), self._options.memory_bytes or sys.maxsize),
             project=self._options.project,
             time_left_s=None if jobs_s is None else max(0.0, jobs_s - (time.monotonic() - self._began_at)),
             site=site_name(),
@@ -291,6 +293,9 @@ def _margin_s(left_s: float) -> float:
     return min(LEAVE_BEFORE_END_S, left_s / 10)
 
 
+_by_version = cmp_to_key(compare_versions)
+
+
 def best_program(programs: list[Found], description: JobDescription) -> Found | None:
     """Return the newest program that a job may be run with, or None."""
     fitting = [
@@ -298,4 +303,4 @@ def best_program(programs: list[Found], description: JobDescription) -> Found | 
         for found in programs
         if found.executable.name == description.executable and is_in_range(found.version, description.versions)
     ]
-    return max(fitting, key=lambda found: version_key(found.version), default=None)
+    return max(fitting, key=lambda found: _by_version(found.version), default=None)

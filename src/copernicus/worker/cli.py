@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 import sys
@@ -23,31 +24,56 @@ from copernicus.plugin.programs import is_program_name
 from copernicus.plugin.registry import Absent, Found
 from copernicus.program import File, Word, run
 from copernicus.worker.agent import Agent, Options
+from copernicus.worker.allocation import Allocation, find_allocation
+from copernicus.worker.checkpoints import EVERY_S
 from copernicus.worker.connection import ServerConnection
 from copernicus.worker.gpus import Gpus, find_gpus
 from copernicus.worker.place import Place
 from copernicus.worker.platforms import Platform
 from copernicus.worker.platforms.smp import usable_cores
+from copernicus.worker.scripts import HEADERS, SUBMIT, TIME_S, job_script
 
 CHECK_WORDS = ("check", "doctor")
+MOST_CORES = 4096
+
+
+class Minutes(click.FloatRange):
+    """Minutes, of which there are so many or none; not a number is none either."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number; fail as click does."""
+        minutes = super().convert(value, param, ctx)
+        if not math.isfinite(minutes):
+            self.fail(f"{value!r} is not a number of minutes.", param, ctx)
+        return minutes
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("platform", default="smp")
+@click.argument("scheduler", required=False, metavar="")
 @click.option(
     "-c", "--bundle", type=File(), metavar="FILE", help="The connection bundle (default: client.cnx in ~/.copernicus)."
 )
 @click.option("-p", "--project", type=Word(), metavar="PROJECT", help="Work for this project only.")
 @click.option("-wd", "--work-dir", type=File(), metavar="DIR", help="Where work folders are made (default: here).")
-@click.option("-q", "--quit-after", type=click.FloatRange(min=0), metavar="MINUTES", help="End after so long without a job.")
-@click.option("-n", "--cores", type=click.IntRange(min=1), metavar="CORES", help="Use so many cores (default: all).")
+@click.option("-q", "--quit-after", type=Minutes(), metavar="MINUTES", help="End after so long without a job.")
+@click.option(
+    "-n",
+    "--cores",
+    type=click.IntRange(1, MOST_CORES),
+    metavar="CORES",
+    help="Use so many cores (default: all that there are).",
+)
 @click.option("-s", "--cores-per-job", type=click.IntRange(min=1), metavar="CORES", help="Give no job more cores than this.")
 @click.option(
     "--time-left", metavar="SPEC", help="End in good order before this time is over: 90m, 4h, 1-12:00:00, or seconds."
 )
 @click.option(
     "--checkpoint-every",
-    type=click.FloatRange(min=0),
+    type=Minutes(),
     default=60.0,
     show_default=True,
     metavar="MINUTES",
@@ -60,12 +86,18 @@ CHECK_WORDS = ("check", "doctor")
 )  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.version_option(__version__, "--version", prog_name="cpc-worker", message="%(prog)s %(version)s")
-def command(platform: str, debug: bool, **options: Any) -> None:
+def command(platform: str, scheduler: str | None, debug: bool, **options: Any) -> None:
     """Runs jobs of a Copernicus server on this machine.
 
     PLATFORM says where jobs run: "smp" (this host) or what plug-ins add. `cpc-worker check` shows what would be
-    announced, and what is missing, and ends.
+    announced, and what is missing, and ends. `cpc-worker script slurm` (pbs, lsf) prints a job script that starts a worker
+    with these flags; in an allocation it reads cores, memory and time left from what the batch system says.
     """
+    if platform == "script":
+        script(scheduler or "", **options)
+        return
+    if scheduler is not None:
+        raise click.UsageError(f"Got unexpected extra argument ({scheduler})")
     if platform in CHECK_WORDS:
         check(Options(options["cores_per_job"], options["project"]), options["cores"], options["bundle"], options["allow"])
     else:
@@ -85,17 +117,19 @@ def work(
     allow: Sequence[str] = (),
 ) -> None:
     """Run a worker until it is told to stop; raise `CopernicusError`."""
+    given = find_allocation()
     options = Options(
         cores_per_job=cores_per_job,
         project=project,
         quit_after_s=None if quit_after is None else quit_after * 60,
-        time_left_s=None if time_left is None else parse_duration(time_left),
+        time_left_s=least(None if time_left is None else parse_duration(time_left), given.left_s if given else None),
         checkpoint_every_s=checkpoint_every * 60 or None,
+        memory_bytes=given.memory_bytes if given else None,
     )
     file = find_bundle_file(bundle)
     connection = ServerConnection(read_bundle(file), file)
     threading.Thread(target=connection.keep_renewed, args=(say,), name="renewal", daemon=True).start()
-    platform = find_platform(name, cores)
+    platform = find_platform(name, cores if cores is not None else cores_of(given))
     if cores is not None and cores > len(usable_cores()):
         click.echo(
             f"Note: this machine has {counted(len(usable_cores()), 'core')}; jobs share them, as -n {cores} says.", err=True
@@ -104,6 +138,7 @@ def work(
     gpus = find_gpus()
     agent = Agent(options, platform, found, connection, Place(work_dir), say, gpus)
     say(f"Worker ID: {agent.worker}")
+    tell_allocation(given, platform.name)
     tell_gpus(gpus)
     tell_programs(platform.name, found, absent)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -113,9 +148,11 @@ def work(
 
 def check(options: Options, cores: int | None, bundle: Path | None, allow: Sequence[str] = ()) -> None:
     """Show what a worker here would announce, what is missing, and whether it would find its bundle."""
-    platform = find_platform("smp", cores)
+    given = find_allocation()
+    platform = find_platform("smp", cores if cores is not None else cores_of(given))
     found, absent = programs_for(platform.name, allow)
     say(f"Platform: {platform.name}, {counted(platform.cores, 'core')}")
+    tell_allocation(given, platform.name)
     if options.cores_per_job:
         say(f"At most {counted(options.cores_per_job, 'core')} for a job")
     tell_gpus(find_gpus())
@@ -147,6 +184,51 @@ def programs_for(platform: str, allow: Sequence[str] = ()) -> tuple[list[Found],
             )
     found, absent = registry.executables(allowed=allow)
     return [program for program in found if program.executable.platform == platform], absent
+
+
+def script(scheduler: str, bundle: Path | None, cores: int | None, time_left: str | None, **flags: Any) -> None:
+    """Print a job script that starts a worker with these flags; raise `CopernicusError`."""
+    if scheduler not in HEADERS:
+        known = ", ".join(HEADERS)
+        raise UsageError(
+            f"There is no job script for {scheduler!r}." if scheduler else "Say for which batch system.", f"There are: {known}."
+        )
+    file = find_bundle_file(bundle)
+    argv = [str(Path(sys.argv[0]).absolute()) if "/" in sys.argv[0] else "cpc-worker", "-c", str(file.absolute())]
+    names = (("project", "-p"), ("work_dir", "-wd"), ("cores_per_job", "-s"), ("checkpoint_every", "--checkpoint-every"))
+    for name, flag in (*names, ("quit_after", "-q")):
+        value = flags[name]
+        if value is not None and not (name == "checkpoint_every" and value == EVERY_S / 60):
+            argv += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+    argv += [word for program in flags["allow"] for word in ("--allow", program)]
+    if flags["quit_after"] is None:
+        argv += ["-q", "10"]
+    time_s = TIME_S if time_left is None else parse_duration(time_left)
+    argv += ["--time-left", f"{time_s:.0f}"]  # few batch systems tell it
+    click.echo(job_script(scheduler, [*argv, "smp"], cores, time_s), nl=False)
+    click.echo(f"Write this to a file, and submit it: {SUBMIT[scheduler]} FILE", err=True)
+
+
+def cores_of(given: Allocation | None) -> int | None:
+    """Return how many cores of this host an allocation has, None: all that the process may use."""
+    return None if given is None or given.cores is None else max(1, min(given.cores, len(usable_cores())))
+
+
+def least(*limits: float | None) -> float | None:
+    """Return the smallest of those limits that there are."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def tell_allocation(given: Allocation | None, platform: str) -> None:
+    """Print what the batch system has given, where there is one."""
+    if given is None:
+        return
+    say(f"Allocation: {given.describe()}")
+    if given.hosts > 1 and platform == "smp":
+        click.echo(
+            f"Note: of {given.hosts} hosts this worker uses one. Start one on each: srun, pbsdsh or blaunch cpc-worker …",
+            err=True,
+        )
 
 
 def tell_gpus(gpus: Gpus) -> None:
