@@ -12,6 +12,7 @@ import argparse
 import itertools
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 from tests.proof.checker import Finding, judge_book, judge_seen, judge_sequence, judge_values
@@ -313,6 +315,7 @@ def all_faults(recorded: dict[str, dict[str, int]], most: int) -> Iterator[Fault
 def run(asked: argparse.Namespace, result: Result) -> None:
     """The part."""
     check_possible()
+    signal.signal(signal.SIGTERM, _end)
     course = Course(result, asked.bug or "")
     try:
         if asked.fault:
@@ -344,6 +347,11 @@ def go_on(course: Course, asked: argparse.Namespace, result: Result) -> None:
         if time.monotonic() - result.began_at > limit_s:
             break
         course.suffer(fault)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """A signal that asks for the end: everything is taken down on the way out."""
+    raise SystemExit(128 + number)
 
 
 def _extend(parser: argparse.ArgumentParser) -> None:

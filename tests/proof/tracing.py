@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.proof.part import NotPossible
 
-WAITS_S, WATCH_S = 20.0, 0.01
+WATCH_S, LET_GO_S = 0.01, 1.0
 FILES = ("EIO", "ENOSPC", "EACCES")
 MEMORY = ("ENOMEM",)
 ERRORS: dict[str, tuple[str, ...]] = {
@@ -98,24 +98,24 @@ def traced(pids: Sequence[int], log: Path, *words: str) -> Iterator[None]:
     def let_go() -> None:
         while not is_over.wait(WATCH_S) and not was_injected(log):
             pass
-        tracer.send_signal(signal.SIGINT)
+        tracer.send_signal(signal.SIGINT)  # it lets go of them
+        try:
+            tracer.wait(LET_GO_S)
+        except subprocess.TimeoutExpired:  # of one that waits for its child to start a program it cannot; the kernel can
+            tracer.kill()
 
     watcher = threading.Thread(target=let_go, daemon=True)
+    watcher.start()
     try:
         for _ in pids:
             said = tracer.stderr.readline()
             if "attached" not in said:
                 raise RuntimeError(f"strace does not attach: {said.strip()}")
-        watcher.start()
         yield
     finally:
         is_over.set()
         watcher.join()
-        try:
-            tracer.wait(WAITS_S)
-        except subprocess.TimeoutExpired:
-            tracer.kill()
-            tracer.wait()
+        tracer.wait()
         tracer.stderr.close()
 
 
