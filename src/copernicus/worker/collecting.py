@@ -127,8 +127,12 @@ class Collector:
     def _text(self, output: Output) -> str | None:
         if output.pattern:
             return self._harvest.search(output.source, output.pattern)
-        text = self._harvest.text(output.source, JSON_LIMIT_BYTES)
-        return text.removesuffix("\n")
+        data = self._harvest.read(output.source, JSON_LIMIT_BYTES + 1)
+        if len(data) > JSON_LIMIT_BYTES:
+            raise ValueError(
+                f"{output.source} is larger than {JSON_LIMIT_BYTES} bytes, too much for a text; bring it as a file"
+            )
+        return data.decode("utf-8", "replace").removesuffix("\n")
 
     def _json(self, name: str) -> Any:
         if os.lstat(self._harvest.folder / name).st_size > JSON_LIMIT_BYTES:

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -144,14 +145,17 @@ class Processes:
         self._own.add(pid)
         return PlainProcess(pid, self._own)
 
-    def end(self, pid: int, tag: str) -> bool:
-        """End what is left of the program that led group `pid`; return whether nothing of it is left for certain."""
+    def end(self, pid: int, tag: str, is_last: Callable[[], bool] = lambda: False) -> bool:
+        """End what is left of the program that led group `pid`; return whether nothing of it is left for certain.
+
+        `is_last` says whether no other program runs: then an orphan that nobody knows is this one's.
+        """
         deadline = time.monotonic() + END_LIMIT_S
         pause_s = 0.0005
         known: set[int] = set()
         while True:
             is_group_alive = signal_group(pid, signal.SIGKILL)
-            strays, unowned = self._strays(pid, tag, known)
+            strays, unowned = self._strays(pid, tag, known, is_last)
             if not is_group_alive and not strays:
                 return self._children is not None and not unowned
             if time.monotonic() > deadline:
@@ -180,12 +184,12 @@ class Processes:
                     os.kill(orphan, signal.SIGKILL)
             time.sleep(0.001)
 
-    def _strays(self, pid: int, tag: str, known: set[int]) -> tuple[list[int], bool]:
+    def _strays(self, pid: int, tag: str, known: set[int], is_last: Callable[[], bool]) -> tuple[list[int], bool]:
         """Kill orphans of this program; return them, and whether there are others that belong to nobody known.
 
         They are added to `known`: while one dies its environment is gone before it is.
         """
-        strays, has_unowned = [], False
+        strays, unowned = list[int](), list[int]()
         for orphan in self._orphans():
             owner = _tag_of(orphan)
             if orphan in known or _session_of(orphan) == pid or owner == tag:
@@ -194,8 +198,13 @@ class Processes:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(orphan, signal.SIGKILL)
             elif not owner or owner.endswith(f"/{WARM}"):
-                has_unowned = True
-        return strays, has_unowned
+                unowned.append(orphan)
+        if unowned and is_last():  # asked after they were seen: one that belongs to a later program is not among them
+            for orphan in unowned:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(orphan, signal.SIGKILL)
+            return strays + unowned, False
+        return strays, bool(unowned)
 
     def _orphans(self) -> list[int]:
         """Living orphans; dead ones are reaped on the way."""

@@ -29,6 +29,7 @@ class Smp:
         self._is_pinned = self.cores <= len(there) and hasattr(os, "sched_setaffinity")
         self._free = frozenset(sorted(there)[: self.cores])
         self._lock = threading.Lock()
+        self._running = 0
         self._processes = Processes()
         self._warm = WarmServers(self._processes)
         self._guard: Guard | None = None
@@ -55,11 +56,24 @@ class Smp:
 
     def start(self, launch: Launch) -> Process:
         """Start a program, warm when it can be (see `Platform`)."""
-        return self._warm.start(launch) or self._processes.start(launch)
+        with self._lock:
+            self._running += 1
+        try:
+            return self._warm.start(launch) or self._processes.start(launch)
+        except BaseException:
+            self._is_over()
+            raise
 
     def end(self, pid: int, tag: str) -> bool:
         """End all that is left of a program (see `Platform`)."""
-        return self._processes.end(pid, tag)
+        try:
+            return self._processes.end(pid, tag, lambda: self._running == 1)
+        finally:
+            self._is_over()
+
+    def _is_over(self) -> None:
+        with self._lock:
+            self._running -= 1
 
     def used_bytes(self, pid: int, tag: str, enough: int) -> int:
         """Return how much memory a program uses (see `Platform`)."""
