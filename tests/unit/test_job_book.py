@@ -161,10 +161,29 @@ async def test_a_forgotten_project_leaves_nothing(rig: Rig) -> None:
     unit.add(DropProject("q"))
     await rig.book.submit(unit)
     assert (await rig.beat("w", leased)).stop == [leased.job]
+    assert rig.dispatch.jobs.worker_rows()[0].jobs == 1, "its program may run for a moment"
     assert (await rig.exchange("w", report(leased))).verdicts[0].verdict == "stale"
+    assert rig.dispatch.jobs.worker_rows()[0].jobs == 0
     rig.restart()
     assert rig.dispatch.jobs.rows() == []
     assert await rig.want("new") == [3], "numbers are not used again"
+
+
+@scenario
+async def test_a_worker_that_says_nothing_of_a_forgotten_job_has_it_no_more(rig: Rig) -> None:
+    """Also one that is lost: else it would stand in the list for ever."""
+    await rig.want("a", project="q")
+    await rig.lease("alive")
+    await rig.want("b", project="q")
+    await rig.lease("lost")
+    unit = Unit()
+    rig.dispatch.jobs.forget(unit, "q")
+    unit.add(DropProject("q"))
+    await rig.book.submit(unit)
+    await rig.wait(2 * HEARTBEAT_S, ("alive", []))
+    assert {row.offer.worker: row.jobs for row in rig.dispatch.jobs.worker_rows()} == {"alive": 0, "lost": 0}
+    await rig.wait(600, ("alive", []))
+    assert [row.offer.worker for row in rig.dispatch.jobs.worker_rows()] == ["alive"]
 
 
 @scenario

@@ -17,6 +17,7 @@ from copernicus.model.jobs import LeasedJob, Report, StopReason
 from copernicus.server.access.identity import Identity, unknown_project
 from copernicus.server.dispatch import outcomes
 from copernicus.server.dispatch.checkpoints import Checkpoints
+from copernicus.server.dispatch.losses import lose, take_back
 from copernicus.server.dispatch.polls import Poll, Polls
 from copernicus.server.dispatch.streams import Streams
 from copernicus.server.dispatch.views import JobViews, Names
@@ -196,9 +197,14 @@ class Dispatch:
         with self.deciding():
             for worker in self.workers.silent():
                 _log.warning("worker %s on %s is lost, with %d jobs", worker.name, worker.hostname, len(worker.leases))
-                self._lose(unit, worker)
+                jobs = self._leased_to(worker)
+                for job, ended in lose(unit, self.jobs, worker, jobs, self.heartbeat_s, self._clock(), now):
+                    self.end(unit, job, ended, {})
+                worker.leases.clear()
             for worker, number in self.workers.unclaimed():
-                if (unclaimed := self.jobs.get(number)) is not None:
+                if (unclaimed := self.jobs.get(number)) is None:
+                    worker.leases.pop(number)  # its project is gone, and its programs are
+                else:
                     _log.warning("worker %s does not have job %d", worker.name, number)
                     again = outcomes.interrupted(unclaimed, self._clock(), "not claimed")
                     self.end(unit, unclaimed, outcomes.Ended(again), {})
@@ -222,36 +228,14 @@ class Dispatch:
                 self.when_broken(error)
             raise
 
-    def _lose(self, unit: Unit, worker: Worker) -> None:
-        """A worker is silent. Where its time was over, that is nobody's fault."""
-        worker.is_lost = True
-        self.jobs.queue.reservations.release_worker(worker.name)
-        jobs, now = self._leased_to(worker), self._clock()
-        if worker.leaves_at is not None and worker.leaves_at <= self._monotonic():
-            for job in jobs:
-                again = outcomes.interrupted(job, now, "worker left", "its time was over, and it said nothing more")
-                self.end(unit, job, outcomes.Ended(again), {})
-            return
-        worker.lost_with = {job.id: job.attempt for job in jobs}
-        hosts = [job.attempts[-1].hostname for job in jobs]  # after a restart it may not have introduced itself
-        silence = f"worker {worker.name} was not heard of for {self.heartbeat_s:.0f} s"
-        self.jobs.hosts.hold_against(unit, max([worker.hostname, *hosts]), worker.name, worker.lost_with, silence)
-        for job in jobs:
-            self.end(unit, job, outcomes.lost(job, now, self.heartbeat_s), {})
-
     def _heard(self, name: str, identity: Identity) -> Worker:
-        """A worker has spoken. One that counted as lost had not died, so neither its jobs nor its host are suspects."""
+        """A worker has spoken: it lives."""
         worker = self.workers.heard(name, identity.key)
         worker.projects = identity.projects  # what its bundle reaches may have changed since it introduced itself
         if worker.lost_with:
-            lost_with, worker.lost_with, unit = worker.lost_with, {}, Unit()
+            unit = Unit()
             with self.deciding():
-                for number, attempt in lost_with.items():
-                    job = self.jobs.get(number)
-                    forgiven = outcomes.forgiven(job, attempt) if job is not None else None
-                    if forgiven is not None:
-                        self.jobs.put(unit, forgiven)
-                self.jobs.hosts.withdraw(unit, worker.hostname, name)
+                take_back(unit, self.jobs, worker)
             if unit.changes:
                 self._store.submit(unit)
         return worker
@@ -262,6 +246,8 @@ class Dispatch:
 
     def _accept(self, unit: Unit, worker: Worker, report: Report) -> m.Verdict:
         job = self.jobs.get(report.job)
+        if job is None:
+            worker.leases.pop(report.job, None)  # its project is gone, and now its programs are
         if job is None or job.state != "leased" or job.attempt != report.attempt or job.worker != worker.name:
             return m.Verdict(report.job, report.attempt, "stale")
         missing, why = self._missing_blob(job, report), ""
