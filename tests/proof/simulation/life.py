@@ -30,9 +30,15 @@ LAST_LEASES = 60
 
 @contextmanager
 def simulated() -> Iterator[None]:
-    """Put virtual time, threads and disks in place of the real ones."""
-    with threads.in_place(book.PLACES | servers.PLACES | workers.PLACES | people.PLACES):
+    """Put virtual time, threads and disks in place of the real ones. A real thread would outlive its history: there is none."""
+    real = {"threading.Thread.start": no_real_thread}
+    with threads.in_place(book.PLACES | servers.PLACES | workers.PLACES | people.PLACES | real):
         yield
+
+
+def no_real_thread(thread: Any) -> None:
+    """In place of `threading.Thread.start`."""
+    raise AssertionError(f"{thread.name} is a real thread: the module that starts it is missing in PLACES")
 
 
 class Life:
