@@ -19,7 +19,7 @@ from copernicus.errors import SettingsError
 
 FILE_NAME = "settings.json"
 HOSTS = ("server_host", "server_fqdn")
-LIVE = {"heartbeat_time", "disk_reserve_bytes", "blob_limit_bytes", "message_limit_bytes", "mode"}
+LIVE = {"heartbeat_time", "disk_reserve_bytes", "blob_limit_bytes", "message_limit_bytes", "mode", "rate_limit", "patience"}
 """Those that a running server takes over when it is told to (cpcc readconf); the others hold from its next start on."""
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -47,6 +47,8 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blob_limit_bytes      largest single file
     archive_limit_bytes   most that an archive of a project may unpack to
     message_limit_bytes   largest message
+    rate_limit            most requests per second of one user or client (workers and admins: ten times as many)
+    patience              seconds that a caller may take for the next part of a request
     memory_limit_bytes    refuse new data when the server itself uses more
     """
 
@@ -68,6 +70,8 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blob_limit_bytes: Bytes = 0
     archive_limit_bytes: Bytes = 0
     message_limit_bytes: Bytes = 64 * 1024**2
+    rate_limit: Annotated[float, msgspec.Meta(ge=0)] = 1000.0
+    patience: Seconds = 60.0
     memory_limit_bytes: Bytes = 0
 
     @property

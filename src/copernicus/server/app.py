@@ -199,7 +199,7 @@ class Server:
             stop=lambda: signal.raise_signal(signal.SIGTERM),
             read_settings=self._read_settings,
         )
-        self._http = HttpServer(rooms, settings.message_limit_bytes)
+        self._http = HttpServer(rooms, settings.message_limit_bytes, settings.rate_limit, settings.patience)
 
     def _pinned(self) -> set[str]:
         """Files in use that no project refers to."""
@@ -295,6 +295,7 @@ class Server:
         self._blobs.reserve_bytes = self._settings.disk_reserve_bytes
         self._files.limit_bytes = self._settings.blob_limit_bytes
         self._http.limit_bytes = self._settings.message_limit_bytes
+        self._http.rate_limit, self._http.patience_s = self._settings.rate_limit, self._settings.patience
         logging.getLogger("copernicus").setLevel(logging.INFO if self._settings.mode == "prod" else logging.DEBUG)
         _log.info("settings read again, new: %s", changed or "nothing")
         later = {name: str(getattr(fresh, name)) for name in names if name not in server_settings.LIVE}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -59,11 +60,11 @@ async def get(rooms: Rooms, request: web.BaseRequest, blob: str) -> web.StreamRe
     return response
 
 
-async def patch(rooms: Rooms, request: web.BaseRequest, blob: str) -> web.StreamResponse:
+async def patch(rooms: Rooms, request: web.BaseRequest, blob: str, patience_s: float) -> web.StreamResponse:
     """Append the body to the upload of `blob`."""
     size, offset = _number(request.query.get("size"), "size"), _number(request.headers.get("Upload-Offset"), "Upload-Offset")
     try:
-        received = await rooms.files.receive(blob, size, offset, _chunks(request))
+        received = await rooms.files.receive(blob, size, offset, patiently(request, patience_s))
     except WrongOffset as error:
         response = failure(error)
         response.headers["Upload-Offset"] = str(error.received)
@@ -71,8 +72,16 @@ async def patch(rooms: Rooms, request: web.BaseRequest, blob: str) -> web.Stream
     return web.Response(status=204, headers={"Upload-Offset": str(received)})
 
 
-async def _chunks(request: web.BaseRequest) -> AsyncIterator[bytes]:
-    async for chunk in request.content.iter_any():
+async def patiently(request: web.BaseRequest, patience_s: float) -> AsyncIterator[bytes]:
+    """Yield the body as it comes; raise `ConnectionError` when its next part takes longer than `patience_s`."""
+    while True:
+        try:
+            async with asyncio.timeout(patience_s):
+                chunk = await request.content.readany()
+        except TimeoutError:
+            raise ConnectionAbortedError(f"nothing more came for {patience_s:g} s") from None
+        if not chunk:
+            return
         yield chunk
 
 

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import ssl
+import time
 from collections.abc import Callable
 from urllib.parse import unquote
 
@@ -22,11 +23,12 @@ from copernicus.errors import (
     UsageError,
 )
 from copernicus.net.tls import is_bundle_certificate, serial_of
-from copernicus.server.access.identity import Identity, authorise
+from copernicus.server.access.identity import ANONYMOUS, Identity, authorise
+from copernicus.server.access.rates import Rates
 from copernicus.server.http import archives, blobs
 from copernicus.server.http.calls import Call, Rooms
 from copernicus.server.http.failures import failure, fault, starved
-from copernicus.server.http.lines import Port
+from copernicus.server.http.lines import SERVE_MANY, Port
 from copernicus.server.http.links import link_server, peer_identity
 from copernicus.server.http.routing import all_handlers, build_routes
 from copernicus.wire.codec import encode
@@ -38,15 +40,18 @@ SHUTDOWN_S = 5.0
 READ_BUFFER_BYTES = 256 * 1024
 MOST_CONNECTIONS = 20_000
 MOST_ANONYMOUS_BYTES = 64 * 1024
+ANONYMOUS_PER_S = 20.0
+WORKERS_SHARE = 10.0  # of the rate that a user has
 _log = logging.getLogger(__name__)
 
 
 class HttpServer:
     """The server's two doors. On the client port a session's token says who calls, on the secure port the certificate."""
 
-    def __init__(self, rooms: Rooms, message_limit_bytes: int) -> None:
+    def __init__(self, rooms: Rooms, message_limit_bytes: int, rate_limit: float = 0.0, patience_s: float = 60.0) -> None:
         self._rooms = rooms
-        self.limit_bytes = message_limit_bytes
+        self.limit_bytes, self.rate_limit, self.patience_s = message_limit_bytes, rate_limit, patience_s
+        self._rates = Rates(time.monotonic)
         self._routes = build_routes(rooms, all_handlers(rooms))
         rooms.peers.serve = link_server(rooms, self._routes, lambda: self.limit_bytes)
         self._runners: list[web.ServerRunner] = []
@@ -60,6 +65,7 @@ class HttpServer:
 
         server = Port(
             self._rooms.lines,
+            lambda: self.patience_s,
             handle,
             access_log=None,
             keepalive_timeout=KEEP_ALIVE_S,
@@ -103,8 +109,12 @@ class HttpServer:
         if sum(len(server.connections) for server in self._servers) > MOST_CONNECTIONS:
             raise Unavailable("The server has too many connections.", "Try again later.")
         _check_protocol(request)
-        identity = await self._identify(request, is_secure_port=is_secure_port)
-        self._rooms.lines.heard(request.protocol, identity)
+        try:
+            identity = await self._identify(request, is_secure_port=is_secure_port)
+        except CopernicusError:
+            self._count(request, ANONYMOUS)  # whoever guesses tokens
+            raise
+        self._count(request, identity)
         beside = next((row for row in BESIDE if request.method == row.method and path.startswith(row.prefix)), None)
         if identity.kind == "peer" and (beside is None or beside.prefix != LINK):
             raise NotAllowed("What a server has to say to this one, it says over its link.")
@@ -120,6 +130,16 @@ class HttpServer:
         call = Call(identity, request.remote or "", is_secure_port, _is_open(request), request.protocol)
         reply = await route.answer(call, body)
         return web.Response(body=encode(reply), content_type="application/json")
+
+    def _count(self, request: web.BaseRequest, identity: Identity) -> None:
+        """Raise `TooMany` for whoever asks too often, or over too many connections."""
+        address = request.remote or ""
+        self._rooms.lines.heard(request.protocol, identity, address)
+        if identity.kind == "anonymous":
+            self._rates.take(f"address {address}", min(self.rate_limit, ANONYMOUS_PER_S))
+        else:
+            many = WORKERS_SHARE if identity.role in SERVE_MANY else 1.0
+            self._rates.take(identity.key, self.rate_limit * many)
 
     async def _identify(self, request: web.BaseRequest, *, is_secure_port: bool) -> Identity:
         if is_secure_port:
@@ -147,8 +167,9 @@ class HttpServer:
             return await self._rooms.peers.take_in(request, identity.serial)
         if beside.prefix == ARCHIVES:
             return await archives.get(self._rooms, request, identity, name)
-        action = blobs.get if request.method == "GET" else blobs.patch
-        return await action(self._rooms, request, name)
+        if request.method == "GET":
+            return await blobs.get(self._rooms, request, name)
+        return await blobs.patch(self._rooms, request, name, self.patience_s)
 
     async def _read(self, request: web.BaseRequest, limit_bytes: int) -> bytes:
         """The body; raise `TooLarge` before more than the limit is in memory."""
@@ -156,7 +177,7 @@ class HttpServer:
         if limit_bytes and (request.content_length or 0) > limit_bytes:
             raise error
         chunks, count = list[bytes](), 0
-        async for chunk in request.content.iter_any():
+        async for chunk in blobs.patiently(request, self.patience_s):
             count += len(chunk)
             if limit_bytes and count > limit_bytes:
                 raise error
