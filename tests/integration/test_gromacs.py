@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from tests.water_box import make_water_box
 from copernicus.blobs.hashing import hash_bytes
 from copernicus.model.jobs import JobDescription, LeasedJob, Report, StagedFile
 from copernicus.model.values import FileRef
-from copernicus.modules.gromacs.functions import Setting, grompp, join_parts, mdrun_parts
+from copernicus.modules.gromacs.functions import Setting, grompp, join_parts, mdrun_parts, mdrun_tune
 from copernicus.plugin import registry
 from copernicus.plugin.functions import File
 from copernicus.testing.authors import call_command
@@ -47,10 +48,10 @@ class Bench:
         ref = self.shelf.blobs.put_file(path)
         return File(ref.blob, ref.size, ref.name)
 
-    def start(self, job: JobDescription, checkpoint: tuple[StagedFile, ...] = ()) -> Attempt:
+    def start(self, job: JobDescription, checkpoint: tuple[StagedFile, ...] = (), cores: int = 1) -> Attempt:
         self.attempt += 1
-        lease = LeasedJob(1, self.attempt, "p", "x", job, 1, checkpoint)
-        return Attempt(lease, self.programs.get(job.executable), 1, self.tools)
+        lease = LeasedJob(1, self.attempt, "p", "x", job, cores, checkpoint)
+        return Attempt(lease, self.programs.get(job.executable), cores, self.tools)
 
     def run(self, attempt: Attempt) -> Report:
         ended = attempt.run(self.work)
@@ -185,6 +186,22 @@ def test_settings_take_the_place_of_parameters(bench: Bench, box: Path) -> None:
     parts = bench.finish(call_command(mdrun_parts, tpr))
     assert parts["xtc"] == []
     assert len(parts["trr"]) == 1
+
+
+def test_a_simulation_is_measured_on_each_number_of_cores(bench: Bench, box: Path) -> None:
+    bench.tools = dataclasses.replace(bench.tools, platform=Smp(2))
+    given = {name: bench.file(box / file) for name, file in (("conf", "conf.gro"), ("mdp", "grompp.mdp"), ("top", "topol.top"))}
+    job = call_command(mdrun_tune, **given, settings=[Setting("nsteps", "10")], seconds=2.0)
+    assert (job.resources.cores_min, job.resources.cores_max) == (1, None)
+    report = bench.run(bench.start(job, cores=2))
+    assert report.outcome == "finished", report
+    speeds, resources = report.outputs["speeds"], report.outputs["resources"]
+    assert [speed["cores"] for speed in speeds] == [1, 2]
+    assert all(speed["ns_per_day"] > 0 for speed in speeds)
+    assert 1 <= resources["cores_min"] <= resources["cores_max"] <= 2
+    wrong = bench.run(bench.start(call_command(mdrun_tune, **given, cmdline_options=["-nonsense"], seconds=1.0)))
+    assert (wrong.outcome, wrong.exit_status) == ("failed", 1)
+    assert "runs on no number of cores" in wrong.stderr_tail
 
 
 def test_the_message_of_gromacs_comes_back(bench: Bench, box: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from copernicus.plugin.executables import Executable, NotHere
 
 PROBE_LIMIT_S = 60.0
 OLDEST = 2019
-PROGRAMS = ("grompp", "mdrun", "join")
+PROGRAMS = ("grompp", "mdrun", "join", "tune")
 _VERSION = re.compile(r"^GROMACS version:\s+\D*(\d+(?:\.\d+)*)", re.MULTILINE)
 
 

@@ -17,6 +17,7 @@ from copernicus.plugin.functions import (
     Rule,
     file,
     files,
+    json_of,
     option,
 )
 
@@ -181,6 +182,50 @@ def _joined(kind: str, parts: Sequence[File]) -> File | None:
     if not parts:
         return None
     return replace(parts[0], name=_NAMES[kind]) if len(parts) == 1 else file(f"joined.{kind}")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a simulation runs on so many cores."""
+
+    cores: int
+    ns_per_day: float
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Run parameters, and how many cores a simulation with them is worth."""
+
+    mdp: Annotated[File, "with the settings in place"]
+    resources: Annotated[Resources, "fewest and most cores that pay; an input of mdrun"]
+    speeds: Annotated[list[Speed], "what was measured"]
+
+
+@module.command
+def mdrun_tune(
+    conf: Annotated[File, "structure: gro, g96, pdb …"],
+    mdp: Annotated[File, "run parameters"],
+    top: Annotated[File, "topology"],
+    include: Annotated[Sequence[File], "files that the topology includes, under their own names"] = (),
+    settings: Annotated[Sequence[Setting], "run parameters in place of those in mdp, or besides"] = (),
+    ndx: Annotated[File | None, "index groups"] = None,
+    cmdline_options: Annotated[Sequence[str], "further options of gmx mdrun"] = (),
+    seconds: Annotated[float, "for how long each number of cores is tried"] = 20.0,
+) -> Job[Tuned]:
+    """Measures a simulation on 1, 2, 4 … and all cores of a worker: those pay that do at least 0.7 of what one does at best."""
+    return Job(
+        "gromacs/tune >=2019",
+        [
+            seconds, "--settings", json.dumps([asdict(setting) for setting in settings]), mdp,
+            "-c", conf, "-p", top, *option("-n", ndx), "-o", "topol.tpr", "--", *cmdline_options,
+        ],
+        Tuned(
+            mdp=file("settings.mdp"), resources=json_of("resources.json", Resources), speeds=json_of("speeds.json", list[Speed])
+        ),
+        needs=include,
+        cores=(1, None),
+        done_when="speeds.json",
+    )  # fmt: skip
 
 
 @module.network

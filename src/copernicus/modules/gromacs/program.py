@@ -1,4 +1,4 @@
-"""What jobs of GROMACS run: `python -m copernicus.modules.gromacs.program GMX grompp|mdrun|join …`."""
+"""What jobs of GROMACS run: `python -m copernicus.modules.gromacs.program GMX grompp|mdrun|join|tune …`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from copernicus.modules.gromacs.mdp import merge
+from copernicus.modules.gromacs.tuning import tune
 
 QUIET = ("-quiet", "-nobackup")
 THREAD_OPTIONS = frozenset({"-nt", "-ntmpi", "-ntomp"})
@@ -23,13 +24,28 @@ SHORTEST_STEP_PS = 1e-4
 
 def grompp(gmx: str, arguments: Sequence[str]) -> NoReturn:
     """`--settings JSON MDP …`: write `settings.mdp`, with the settings in place, and run grompp on it."""
+    _become(_grompp(gmx, arguments))
+
+
+def _grompp(gmx: str, arguments: Sequence[str]) -> list[str]:
     flag, settings, mdp, *rest = arguments
     if flag != "--settings":
         raise SystemExit("usage: program GMX grompp --settings JSON MDP …")
     text = Path(mdp).read_text(encoding="utf-8", errors="surrogateescape")
     merged = merge(text, [(one["name"], one["value"]) for one in json.loads(settings)])
     Path("settings.mdp").write_text(merged, encoding="utf-8", errors="surrogateescape")
-    _become([gmx, *QUIET, "grompp", "-f", "settings.mdp", *rest])
+    return [gmx, *QUIET, "grompp", "-f", "settings.mdp", *rest]
+
+
+def tune_mdrun(gmx: str, arguments: Sequence[str]) -> None:
+    """`SECONDS --settings JSON MDP … -o TPR -- …`: prepare a run, and measure it on several numbers of cores; behind `--`
+    options of mdrun."""
+    seconds, *rest = arguments
+    end = rest.index("--")
+    done = subprocess.run(_grompp(gmx, rest[:end]), stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    tune([gmx, *QUIET], rest[end - 1], rest[end + 1 :], int(_cores()), float(seconds))
 
 
 def mdrun(gmx: str, arguments: Sequence[str]) -> NoReturn:
@@ -125,7 +141,7 @@ def _become(argv: Sequence[str]) -> NoReturn:
         raise SystemExit(f"{argv[0]} cannot be started: {error.strerror}") from None
 
 
-COMMANDS: dict[str, Callable[[str, Sequence[str]], None]] = {"grompp": grompp, "mdrun": mdrun, "join": join}
+COMMANDS: dict[str, Callable[[str, Sequence[str]], None]] = {"grompp": grompp, "mdrun": mdrun, "join": join, "tune": tune_mdrun}
 
 
 def main(argv: Sequence[str]) -> int:
