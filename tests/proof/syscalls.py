@@ -340,7 +340,7 @@ def go_on(course: Course, asked: argparse.Namespace, result: Result) -> None:
     for program, calls in recorded.items():
         print(f"{program}: " + ", ".join(f"{call} {count}" for call, count in calls.items()))
     faults = list(all_faults(recorded, asked.most))
-    result.counts["of"] = len(faults)
+    print(f"{len(faults)} faults in all", flush=True)
     random.Random(asked.seed).shuffle(faults)
     limit_s = SHORT_S if asked.minutes is None else asked.minutes * 60
     for fault in faults:
