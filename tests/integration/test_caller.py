@@ -205,3 +205,21 @@ def test_a_server_that_dies_has_not_refused_the_bundle(keys: KeyFolder) -> None:
         with pytest.raises(Unreachable):
             caller.call(m.ServerInfoRequest())
         dying.join(20)
+
+
+def test_a_server_that_lets_nobody_in_has_not_refused_the_bundle(keys: KeyFolder) -> None:
+    """One that has no descriptor left closes what comes, before anybody has shown anything."""
+    with listener() as listening:
+        caller = Caller.of_bundle(made_bundle(keys, listening.getsockname()[1]))
+
+        def turn_away() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    listening.accept()[0].close()
+
+        turning = threading.Thread(target=turn_away)
+        turning.start()
+        with pytest.raises(Unreachable):
+            caller.call(m.ServerInfoRequest())
+        listening.shutdown(socket.SHUT_RDWR)
+        turning.join(20)

@@ -320,8 +320,8 @@ class Caller:
                 time.sleep(pause_s)
         try:
             return self._connection.exchange(method, target, body, headers, limit_s)
-        except ClosedBeforeAnswer:
-            if pauses:
+        except ClosedBeforeAnswer as error:
+            if pauses and error.was_let_in:
                 raise bundle_refused(self.where) from None
             raise
 

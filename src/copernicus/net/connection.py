@@ -19,11 +19,13 @@ CLOSED = (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError, ssl.
 
 
 class ClosedBeforeAnswer(Unreachable):
-    """The connection broke before the first byte of the answer; `had_answers` says whether it had served before."""
+    """The connection broke before the first byte of the answer; `had_answers` says whether it had served before,
+    `was_let_in` whether the handshake had come to its end: before that, a server has not seen who comes."""
 
-    def __init__(self, where: str, *, had_answers: bool) -> None:
+    def __init__(self, where: str, *, had_answers: bool, was_let_in: bool = True) -> None:
         super().__init__(f"The connection to {where} was closed before the answer came.", "Try again.")
         self.had_answers = had_answers
+        self.was_let_in = was_let_in
 
 
 class Connection:
@@ -114,7 +116,7 @@ class Connection:
             raise _verification(self.where, error) from None
         except CLOSED:
             self.close()
-            raise ClosedBeforeAnswer(self.where, had_answers=False) from None
+            raise ClosedBeforeAnswer(self.where, had_answers=False, was_let_in=False) from None
         except ssl.SSLError as error:
             self.close()
             raise _refusal(self.where, error) from None
