@@ -51,6 +51,27 @@ async def test_the_next_attempt_goes_on_from_the_last_checkpoint(rig: Rig) -> No
 
 
 @scenario
+async def test_a_checkpoint_that_arrives_after_a_newer_one_changes_nothing(rig: Rig) -> None:
+    """Its worker gave up waiting for an answer; the bytes lay in a socket of a server that stood still."""
+    rig.blobs |= {FIRST.file.blob, SECOND.file.blob}
+    (job,) = await rig.want("a")
+    (leased,) = await rig.lease()
+
+    async def tell(number: int, file: StagedFile, leased: LeasedJob = leased) -> str:
+        request = m.CheckpointRequest("w", leased.job, leased.attempt, (file,), number=number)
+        return (await rig.dispatch.checkpoints.take(request, bundle("w"))).verdict
+
+    assert [await tell(2, SECOND), await tell(1, FIRST), await tell(2, SECOND)] == ["accepted"] * 3
+    rig.restart()
+    assert await tell(1, FIRST) == "accepted"
+    assert rig.dispatch.jobs.record(job).checkpoint == (SECOND,)
+    await rig.exchange("w", report(leased, "interrupted"), cores=0)
+    (again,) = await rig.lease()
+    assert await tell(1, FIRST, again) == "accepted"
+    assert rig.dispatch.jobs.record(job).checkpoint == (FIRST,), "another attempt counts anew"
+
+
+@scenario
 async def test_what_the_server_does_not_have_is_refused_and_the_last_one_stays(rig: Rig) -> None:
     rig.blobs.add(FIRST.file.blob)
     (job,) = await rig.want("a", outputs=OUTPUTS)

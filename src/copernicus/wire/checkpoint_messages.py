@@ -12,7 +12,8 @@ class CheckpointRequest(Message, frozen=True):
     """From here another attempt can go on: `files`, whose content the server has; `outputs` are the partial ones so far.
 
     It takes the place of the last one. Without `files` that one stays, and only the outputs are new. The same request
-    again has the same effect. `progress` is a short line for people.
+    again has the same effect. `progress` is a short line for people. `number` counts those of an attempt from 1: one that
+    arrives after a newer one changes nothing (0: an older worker's, which does not count).
     """
 
     worker: str
@@ -21,6 +22,7 @@ class CheckpointRequest(Message, frozen=True):
     files: tuple[StagedFile, ...] = ()
     outputs: dict[str, Any] = {}
     progress: str = ""
+    number: int = 0
 
 
 class ProvisionalValue(Message, frozen=True):

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from copernicus.errors import CopernicusError
 from copernicus.model.jobs import JobDescription, LeasedJob, StagedFile
 from copernicus.model.values import FileRef, to_json
@@ -55,6 +57,7 @@ class _Kept:
 
     next_at: float | None
     known: dict[Sign, FileRef] = field(default_factory=dict)
+    taken: int = 0
 
 
 class Checkpointer:
@@ -93,20 +96,21 @@ class Checkpointer:
                 next_at = self._timing.next_at(attempt.lease.description, attempt.started_at)
                 kept = self._kept[key] = _Kept(next_at)
             if kept.next_at is not None and now >= kept.next_at and not self._over.is_set():
-                is_taken = self.take(attempt, kept.known)
+                is_taken = self.take(attempt, kept)
                 again_at = self._timing.next_at(attempt.lease.description, now)
                 kept.next_at = again_at if is_taken or again_at is None else min(again_at, now + AGAIN_S)
 
-    def take(self, attempt: Attempt, known: dict[Sign, FileRef]) -> bool:
+    def take(self, attempt: Attempt, kept: _Kept) -> bool:
         """Take one checkpoint; return whether that is done with, however it went. False: it is worth trying again soon."""
-        lease = attempt.lease
+        lease, known = attempt.lease, kept.known
         try:
             request = self._collected(attempt, known)
             if request is None:
                 return False
             for file in self._snapshots.pinned:
                 self._upload(file, self._snapshots.path(file))
-            reply: CheckpointReply = self._caller.call(request)
+            kept.taken += 1  # one whose answer is lost may arrive after the next
+            reply: CheckpointReply = self._caller.call(msgspec.structs.replace(request, number=kept.taken))
         except Gone:
             return True
         except (Changing, OSError, CopernicusError) as error:

@@ -40,7 +40,7 @@ class Checkpoints:
         self._store, self._jobs, self._has_blob, self._clock, self._deciding = store, jobs, has_blob, clock, deciding
 
     async def take(self, request: m.CheckpointRequest, identity: Identity) -> m.CheckpointReply:
-        """Let a running attempt's checkpoint take the place of the last one, if the attempt is the current one.
+        """Let a running attempt's checkpoint take the place of an earlier one, if the attempt is the current one.
 
         Raise `NotAllowed` when another bundle speaks for the worker, `NoSpace`, `Unavailable`.
         """
@@ -51,9 +51,10 @@ class Checkpoints:
         if job.bundle != identity.key:
             raise NotAllowed(f"Worker {request.worker} came with another bundle.", "Every worker needs an id of its own.")
         unit = Unit()
+        is_late = 0 < request.number <= job.checkpoint_number
         with self._deciding():
-            why = self._fault(job, request)
-            if not why:
+            why = "" if is_late else self._fault(job, request)
+            if not why and not is_late:
                 kept = self._with(job, request)
                 self._jobs.put(unit, kept)
                 if request.outputs:
@@ -63,6 +64,7 @@ class Checkpoints:
 
     def _with(self, job: JobRecord, request: m.CheckpointRequest) -> JobRecord:
         now, provisional = self._clock(), job.provisional
+        job = replace(job, checkpoint_number=request.number)
         if request.outputs:
             provisional = Provisional(request.attempt, now, request.outputs, request.progress[:MOST_PROGRESS])
         if request.files:

@@ -44,7 +44,7 @@ def leased(job: JobRecord, offer: WorkerOffer, bundle: str, cores: int, now: flo
     )  # fmt: skip
     return replace(
         job, state="leased", why="", attempt=attempt, worker=offer.worker, bundle=bundle, cores=cores,
-        attempts=(*_without_output(job.attempts), row),
+        attempts=(*_without_output(job.attempts), row), checkpoint_number=0,
     )  # fmt: skip
 
 

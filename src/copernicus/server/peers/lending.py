@@ -198,6 +198,9 @@ class Lending:
         if row is None or row.report is not None:
             return m.CheckpointReply("stale")
         unit = Unit()
+        if row.checkpoint is not None and 0 < request.number <= row.checkpoint.number:
+            await self._store.submit(unit)
+            return m.CheckpointReply("accepted")  # a newer one has come before it
         kept = replace(row, checkpoint=replace(request, job=row.lease.job, worker=""))
         missing = next((file for file in kept.brought() if not self._has_blob(file.blob)), None)
         if missing is not None:

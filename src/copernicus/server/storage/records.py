@@ -74,7 +74,8 @@ class JobRecord(msgspec.Struct, frozen=True):
     `bundle` is the serial of the bundle with which the worker came. `is_superseded`: nobody wants it any more, but a
     worker still has it. `extends` is the job whose checkpoint it began with (0: none); `waits_for` such a job that a worker
     still has. `stop` says why the attempt under way is to end, `stopped_by` who wanted that, where it was a person.
-    `checkpointed_at` is when a checkpoint last came from a running attempt. `reproduces` is the job
+    `checkpointed_at` is when a checkpoint last came from a running attempt, `checkpoint_number` which one of it that was.
+    `reproduces` is the job
     that this one runs again, to compare (0: none); what it brought is `outputs`. `overtimes` counts the attempts in a row
     that had got nowhere when their wall time was over. A restart gives every lease its whole time again.
     """
@@ -104,6 +105,7 @@ class JobRecord(msgspec.Struct, frozen=True):
     stopped_by: str = ""
     provisional: Provisional | None = None
     checkpointed_at: float | None = None
+    checkpoint_number: int = 0
     reproduces: int = 0
     outputs: dict[str, Any] | None = None
     overtimes: int = 0
