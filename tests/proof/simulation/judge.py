@@ -8,6 +8,7 @@ I12 no wall clock.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -15,6 +16,7 @@ from tests.proof.simulation.network import Request
 from tests.proof.simulation.world import World
 
 from copernicus.dataflow import facts as f
+from copernicus.model.jobs import StagedFile
 from copernicus.server.storage.abc import AppendRecord, JobRecord, PutJob, Unit
 from copernicus.wire import messages as m
 from copernicus.wire.codec import decode
@@ -34,6 +36,10 @@ REMEMBERED = {
 """Where people change something: the same request again gives the same answer."""
 PASSING = {"unavailable", "no_space", "unreachable"}
 """Errors after which the same request is sent again."""
+
+
+SIGNS_OF_LIFE = {f"/v1/worker/{word}" for word in ("announce", "exchange", "heartbeat", "farewell")}
+NOWHERE = (0, 0)
 
 
 class Violation(BaseException):
@@ -70,6 +76,8 @@ class Judge:
         self.acknowledged: dict[tuple[str, int], bytes] = {}
         """Records of the log that were acknowledged."""
         self.answers: dict[tuple[str, str], tuple[list[m.Verdict], set[Attempt]]] = {}
+        self.checkpoints: dict[int, Attempt] = {}
+        """The newest checkpoint of each job that was acknowledged: attempt and number."""
         self.told: dict[str, bytes] = {}
         """What was answered to each request of a person."""
         self.heard_at: dict[str, float] = {}
@@ -84,7 +92,7 @@ class Judge:
 
     def arrived(self, request: Request) -> None:
         """A request is in the server's hands, even if it has not looked at it yet."""
-        if not request.path.startswith("/v1/worker/"):
+        if request.path not in SIGNS_OF_LIFE:
             return
         heard = msgspec.json.decode(request.body, type=_Heard)
         worker = heard.worker or (heard.offer or {}).get("worker", "")
@@ -124,6 +132,7 @@ class Judge:
             ended.add((job.id, job.attempt))
             self.counts["done"] += 1
         self._count_losses(before, job)
+        self._check_checkpoint(job)
         self.jobs[job.id] = job
 
     def _count_losses(self, before: JobRecord | None, job: JobRecord) -> None:
@@ -154,6 +163,8 @@ class Judge:
         match request.path:
             case "/v1/worker/exchange":
                 self._exchanged(decode(request.body, m.ExchangeRequest), decode(body, m.ExchangeReply), request)
+            case "/v1/worker/checkpoint" if decode(body, m.CheckpointReply).verdict == "accepted":
+                self._must_go_on(decode(request.body, m.CheckpointRequest))
             case "/v1/worker/heartbeat":
                 reply = decode(body, m.HeartbeatReply)
                 for job in self.stale.pop(request, []):
@@ -182,6 +193,18 @@ class Judge:
             self.answers[place] = reply.verdicts, jobs
         for job in jobs:
             self._given(job, asked.worker)
+
+    def _must_go_on(self, asked: m.CheckpointRequest) -> None:
+        """A checkpoint was acknowledged: the job goes on from there, or from a later one."""
+        self.checkpoints[asked.job] = max(_moment(asked.files), self.checkpoints.get(asked.job, NOWHERE))
+        record = self.disk.tables.jobs.get(asked.job)
+        if record is not None:
+            self._check_checkpoint(record)
+
+    def _check_checkpoint(self, job: JobRecord) -> None:
+        if job.state != "done" and _moment(job.checkpoint) < self.checkpoints.get(job.id, NOWHERE):
+            what = f"{self.checkpoints[job.id]} was acknowledged, job {job.id} would go on from {_moment(job.checkpoint)}"
+            raise Violation("I1", "lost", f"a checkpoint went back: {what}")
 
     def _given(self, attempt: Attempt, worker: str) -> None:
         if self.given.setdefault(attempt, worker) != worker:
@@ -274,6 +297,7 @@ class Judge:
             if isinstance(fact, f.Filed) and fact.job is not None and not fact.error
         )
         self.stale.clear()
+        self.checkpoints.clear()
         known = {request_id for request_id, _ in tables.answers}
         self.told = {request_id: body for request_id, body in self.told.items() if request_id in known}
 
@@ -308,3 +332,9 @@ class Judge:
         for what, found in left.items():
             if found:
                 raise Violation("I9", "other", f"{what} remain: {found}")
+
+
+def _moment(files: Sequence[StagedFile]) -> Attempt:
+    """When a checkpoint was taken: attempt and number, which the simulated workers write where names are."""
+    attempt, _, number = files[0].file.name.partition(".") if files else ("0", "", "0")
+    return int(attempt), int(number)

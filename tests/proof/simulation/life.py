@@ -55,6 +55,8 @@ class Life:
             Host(world, self.network, f"host{number}", count, lambda lease: self.fate(lease))
             for number, count in enumerate(cores)
         ]
+        for host in self.hosts:
+            host.stored = self.blobs
         self.person = Person(world, self.network)
         self.server: SimulatedServer | None = None
         self.poison, self.failing = set[int](), set[int]()

@@ -34,7 +34,7 @@ from copernicus.server.dispatch.dispatch import Dispatch
 from copernicus.server.dispatch.loans import Loans
 from copernicus.server.dispatch.quarantine import Quarantine
 from copernicus.server.dispatch.steering import Steering
-from copernicus.server.http import jobs, projects, workers
+from copernicus.server.http import jobs, projects, streams, workers
 from copernicus.server.http.calls import Call, Rooms
 from copernicus.server.http.repeats import Repeats
 from copernicus.server.http.routing import Route
@@ -259,7 +259,7 @@ class SimulatedServer(app.Server):
             "federation": self._federation,
         }  # fmt: skip
         rooms = Rooms(**cast(Any, {field.name: given.get(field.name) for field in fields(Rooms)}))
-        handlers = {name: one for noun in (jobs, projects, workers) for name, one in noun.handlers(rooms).items()}
+        handlers = {name: one for noun in (jobs, projects, streams, workers) for name, one in noun.handlers(rooms).items()}
         repeats = Repeats()
         self._routes = {
             one.path: Route(one, handlers[one.name], rooms, repeats) for one in ENDPOINTS if one.name in handlers

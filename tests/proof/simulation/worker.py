@@ -6,9 +6,10 @@ checkpoints on a timer (there are none), and how often the main thread looks rou
 
 from __future__ import annotations
 
-import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
 
@@ -24,11 +25,16 @@ from copernicus.errors import CopernicusError
 from copernicus.model.jobs import LeasedJob, Report, StagedFile
 from copernicus.model.values import FileRef
 from copernicus.server.access.identity import Identity
+from copernicus.wire.messages import CheckpointRequest
 from copernicus.worker import agent
-from copernicus.worker.collecting import Parcel
 from copernicus.worker.workload import Ended, Reason
 
 TICK_S, SHORT_POLL_S = 10.0, 10.0
+CHECKPOINT_S, CHECKPOINT_LIMIT_S = 10.0, 15.0
+GETS_ON = {"finished", "interrupted"}
+"""Only who gets somewhere has a checkpoint to send: a program that fails, or kills its worker, comes to nothing new."""
+LAST = 10**6
+"""The number of the checkpoint that an attempt leaves with its report: the highest."""
 COMMANDS = tuple(one.name.replace("::", "/") for one in functions.FUNCTIONS if one.kind == "command")
 PROGRAMS = [
     SimpleNamespace(version="1.0", executable=SimpleNamespace(name=name, platform="smp")) for name in COMMANDS
@@ -105,6 +111,7 @@ class Run:
     def __init__(self, lease: LeasedJob, program: Any, cores: int, tools: Any) -> None:
         self.lease, self.cores, self.started_at = lease, cores, threads.monotonic()
         self._host: Host = tools.platform.host
+        self.fate = ""
         self._reason: Reason | None = None
         self._stopped = threads.Event()
 
@@ -112,6 +119,7 @@ class Run:
         """The program runs; see `Attempt.run`."""
         host, lease = self._host, self.lease
         fate, lasts_s = host.fate(lease)
+        self.fate = fate
         host.runs[lease.job, lease.attempt] = self
         used = sum(one.cores for one in host.runs.values())
         if used > host.cores or self.cores < lease.description.resources.cores_min:
@@ -138,10 +146,16 @@ class Run:
             outputs = functions.evaluate(lease.description.executable.replace("/", "::"), functions.asked(lease.description))
             return Ended(_with(report, outputs=outputs))
         if self._host.world.chance.random() < 0.5:
-            data = json.dumps([lease.job, lease.attempt]).encode()
-            file = FileRef(hash_bytes(data), len(data), "state")
-            return Ended(_with(report, checkpoint=(StagedFile("state", file),)), Parcel({file.blob: data}))
+            file = self.state(LAST)
+            return Ended(_with(report, checkpoint=(StagedFile("state", file),)))
         return Ended(_with(report, error="it did not work"))
+
+    def state(self, number: int) -> FileRef:
+        """A checkpoint of this attempt, which the server has. Which one it is stands where names are."""
+        name = f"{self.lease.attempt}.{number}"
+        file = FileRef(hash_bytes(f"{self.lease.job}.{name}".encode()), 5, name)
+        self._host.stored.add(file.blob)
+        return file
 
     def stop(self, reason: Reason, grace_s: float | None = None) -> None:
         self._reason = self._reason or reason
@@ -169,6 +183,8 @@ class Host:
         self.process: Process | None = None
         self.agent: agent.Agent | None = None
         self.runs: dict[tuple[int, int], Run] = {}
+        self.stored = set[str]()
+        """Blobs of the server."""
         self.time_left_s: float | None = None
         """How long the next worker here may stay, None: as long as it likes."""
 
@@ -235,6 +251,41 @@ class _Connection:
     close = stop_downloads
 
 
+class Checkpoints:
+    """Stands for `copernicus.worker.checkpoints.Checkpointer`: now and then a checkpoint of each attempt is sent over.
+
+    Its name is a number that grows; that its content is on the server already is modelled.
+    """
+
+    def __init__(self, worker: str, desk: Any, shelf: Any, copies: Any, caller: SimulatedCaller, *others: Any) -> None:
+        self._worker, self._desk, self._caller = worker, desk, caller
+        self._is_over = False
+        self._caller.timeout_s = CHECKPOINT_LIMIT_S
+        self._taken: Counter[tuple[int, int]] = Counter()
+
+    def run(self) -> None:
+        """As `Checkpointer.run`."""
+        chance = threads.here().chance
+        while self._desk.wait_running() and not self._is_over:
+            threads.sleep(chance.expovariate(1.0 / CHECKPOINT_S))
+            for attempt in self._desk.all_running():
+                lease = attempt.lease
+                if attempt.fate not in GETS_ON:
+                    continue
+                self._taken[lease.job, lease.attempt] += 1
+                file = attempt.state(self._taken[lease.job, lease.attempt])
+                with suppress(CopernicusError):
+                    self._caller.call(request_of(self._worker, lease, file, self._taken[lease.job, lease.attempt]))
+
+    def close(self) -> None:
+        self._is_over = True
+
+
+def request_of(worker: str, lease: LeasedJob, file: FileRef, number: int) -> CheckpointRequest:
+    """The message about a checkpoint."""
+    return CheckpointRequest(worker, lease.job, lease.attempt, (StagedFile("state", file),), number=number)
+
+
 class _Idle:
     """Stands for threads that bring files: there are none to bring."""
 
@@ -271,12 +322,10 @@ def _in_all_rooms() -> dict[str, Any]:
 
 PLACES: dict[str, Any] = {
     **_in_all_rooms(),
-    **{
-        f"copernicus.worker.agent.{name}": _Idle
-        for name in ("Fetcher", "Streamer", "Checkpointer", "Uploader", "WorkFolder", "Shelf")
-    },
+    **{f"copernicus.worker.agent.{name}": _Idle for name in ("Fetcher", "Streamer", "Uploader", "WorkFolder", "Shelf")},
     "copernicus.worker.leftovers.BlobFolder": lambda folder, is_durable: _Idle(),
     "copernicus.worker.agent.Attempt": Run,
+    "copernicus.worker.agent.Checkpointer": Checkpoints,
     "copernicus.worker.agent.node_name": lambda: threads.own_process().name,
     "copernicus.worker.agent.site_name": lambda: "",
     "copernicus.worker.agent.psutil": SimpleNamespace(virtual_memory=lambda: SimpleNamespace(total=2**34)),
