@@ -57,6 +57,9 @@ def test_a_request_is_sent_listed_trusted_and_ended_as_the_guide_says(tmp_path: 
         assert said[0] == "Connected nodes:"
         assert said[1].split()[:5] == ["Priority", "Hostname", "Port", "Server", "Id"]
         assert said[2].split() == ["3", "127.0.0.1", str(b.client_port), id_of(b)]
+        assert "is lent 2 cores at most" in at_a("limit-server", id_of(b), "--cores", "2")
+        assert "no limits" in at_a("limit-server", id_of(b))
+        until(lambda: is_linked(a, b) and is_linked(b, a))
         assert "answers 127.0.0.1, in " in at_a("ping", id_of(b)[:10])
         assert f"<-> 127.0.0.1  {id_of(b)[:16]}" in at_a("network")
         at_a("network-graph", str(tmp_path / "network.dot"))

@@ -1,4 +1,10 @@
-"""Several real servers on loopback that can be connected to each other."""
+"""Several real servers that can be connected to each other: on loopback here, in namespaces for whoever needs real networks.
+
+Three in a line: `with servers(folder, "abc") as made: connect(made["b"], made["a"]); connect(made["c"], made["b"])`. Where
+each has an address of its own, give `server_host="all"` and `server_fqdn=ADDRESS` as settings, start `Standing` within its
+namespace, and ask by that address: `m.ConnectServerRequest(ADDRESS, client_port, secure_port)`. `heartbeat_time` and
+`reconnect_interval` (seconds) make leases and links quick; `tests.integration.lent.Hand` is a worker that does what it is told.
+"""
 
 from __future__ import annotations
 

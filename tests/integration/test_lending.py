@@ -81,6 +81,26 @@ def test_peers_are_asked_in_the_order_of_their_priority(tmp_path: Path) -> None:
         assert [worker.take().path, worker.take().path] == ["at_c", "at_a"]
 
 
+def test_a_peer_gets_what_is_shared_with_it_and_no_more(pair: tuple[Standing, Standing]) -> None:
+    a, b = pair
+    double(a, 1, "d", "private")
+    double(a, 2, "d", "shared")
+    a.caller().call(m.PeerLimitsRequest(id_of(b), ["shared"]))
+    b.caller().call(m.PeerLimitsRequest(id_of(a), cores=1))
+    worker, other = Hand(b), Hand(b, "other")
+    until(lambda: is_linked(a, b) and is_linked(b, a))
+    job = worker.take()
+    assert job.project == "shared"
+    double(a, 3, "e", "shared")
+    assert other.ask() == []
+    b.caller().call(m.PeerLimitsRequest(id_of(a)))
+    assert other.take().path == "e"
+    until(lambda: is_linked(a, b) and is_linked(b, a))
+    assert Hand(b, "third").ask() == []
+    a.caller().call(m.PeerLimitsRequest(id_of(b)))
+    assert Hand(b, "fourth").take().project == "private"
+
+
 def test_a_stopped_job_is_stopped_where_it_runs(pair: tuple[Standing, Standing]) -> None:
     a, b = pair
     double(a, 1)

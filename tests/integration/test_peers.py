@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import http.client
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,10 +79,15 @@ def test_trust_outlives_restarts_of_both(pair: tuple[Standing, Standing]) -> Non
 
 
 def test_servers_that_ask_each_other_have_agreed(pair: tuple[Standing, Standing]) -> None:
+    """Also when both do so in the same moment: neither waits for the other."""
     a, b = pair
-    ask(a, b)
-    assert ask(b, a).peer.state == "trusted"
+    asking = [threading.Thread(target=ask, args=order) for order in ((a, b), (b, a))]
+    for one in asking:
+        one.start()
     until(lambda: is_linked(a, b) and is_linked(b, a))
+    for one in asking:
+        one.join(60)
+        assert not one.is_alive()
 
 
 def test_a_request_counts_once_and_only_where_it_was_sent_to(pair: tuple[Standing, Standing], tmp_path: Path) -> None:
@@ -150,7 +156,7 @@ def test_a_peer_that_copies_the_serial_of_an_admin_bundle_is_no_admin(pair: tupl
 def test_only_super_users_decide_about_other_servers(pair: tuple[Standing, Standing]) -> None:
     a, b = pair
     requests = (m.ConnectServerRequest("127.0.0.1", b.client_port), m.TrustRequest(is_all=True), m.RevokePeerRequest("f" * 64),
-                m.PeerPriorityRequest(1, "f" * 64))  # fmt: skip
+                m.PeerPriorityRequest(1, "f" * 64), m.PeerLimitsRequest("f" * 64))  # fmt: skip
     for request in requests:
         for caller in (a.user("guest"), a.caller("worker"), a.caller("client", "guest"), a.nobody()):
             with pytest.raises((NotAllowed, NotAuthenticated)):

@@ -144,6 +144,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("peers/trust", m.TrustRequest, m.PeersReply, Policy.SUPER),
     Endpoint("peers/revoke", m.RevokePeerRequest, m.Done, Policy.SUPER),
     Endpoint("peers/priority", m.PeerPriorityRequest, m.Done, Policy.SUPER),
+    Endpoint("peers/limits", m.PeerLimitsRequest, m.PeersReply, Policy.SUPER),
     Endpoint("peers/ping", m.PingRequest, m.PingReply, Policy.USER),
     Endpoint("peers/network", m.NetworkRequest, m.NetworkReply, Policy.USER),
     Endpoint("peer/request", m.PeerRequest, m.Done, Policy.ANYONE),

@@ -95,6 +95,7 @@ from copernicus.wire.peer_messages import (
     NewsReply as NewsReply,
     NewsRequest as NewsRequest,
     PartRequest as PartRequest,
+    PeerLimitsRequest as PeerLimitsRequest,
     PeerPriorityRequest as PeerPriorityRequest,
     PeerRequest as PeerRequest,
     PeerRow as PeerRow,

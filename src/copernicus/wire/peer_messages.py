@@ -187,6 +187,19 @@ class PeerPriorityRequest(Message, frozen=True):
     client_port: int = 0
 
 
+class PeerLimitsRequest(Message, frozen=True):
+    """Limit what is shared with a server; what is not said is not limited.
+
+    It may run jobs of these `projects` (None: all) with its workers; it may have `cores` of this server's idle ones (None: any
+    number), `is_only_when_idle`: only those of workers that have no job at all.
+    """
+
+    id: str
+    projects: list[str] | None = None
+    cores: int | None = None
+    is_only_when_idle: bool = False
+
+
 class PingRequest(Message, frozen=True):
     """How long does a message to that server and back take?"""
 

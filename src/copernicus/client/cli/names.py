@@ -152,6 +152,7 @@ GROUPS: dict[str, tuple[Row, ...]] = {
         ("trust", "Agree to the connection that a server has asked for."),
         ("revoke", "Trust a server no more."),
         ("node-pri", "Set when a server is asked for jobs."),
+        ("limit-server", "Limit what is shared with a server."),
         ("network", "Show which servers are connected."),
         ("network-graph", "Write the network to a file for Graphviz."),
     ),

@@ -62,9 +62,17 @@ def connected_servers_command(context: Context) -> None:
         rows = [row for row in reply.peers if row.state == "trusted"]
         if rows:
             yield "Connected nodes:"
-            head = ("Priority", *HEAD, "Link", "Lent")
+            head = ("Priority", *HEAD, "Link", "Lent", "Limits")
             cells = [
-                (str(row.priority), row.hostname, str(row.client_port), row.id, "" if row.is_connected else "down", _lent(row))
+                (
+                    str(row.priority),
+                    row.hostname,
+                    str(row.client_port),
+                    row.id,
+                    "" if row.is_connected else "down",
+                    _lent(row),
+                    _limits(row).replace("no limits", ""),
+                )
                 for row in rows
             ]
             yield from text.table(head, cells)
@@ -123,6 +131,38 @@ def node_pri_command(context: Context, priority: int, server: str, port: int | N
     is_id = port is None and len(server) >= 8 and not set(server.lower()) - set("0123456789abcdef")
     request = m.PeerPriorityRequest(priority, server) if is_id else m.PeerPriorityRequest(priority, "", server, port or 0)
     _done(context, context.client.caller.call(request).note)
+
+
+@command("limit-server")
+@click.argument("server", type=Word(), metavar="SERVER_ID")
+@click.option("--share", "projects", multiple=True, metavar="PROJECT", help="Give its workers jobs of this project only.")
+@click.option("--share-nothing", "is_nothing", is_flag=True, help="Give its workers no jobs of this server.")
+@click.option("--cores", type=click.IntRange(0, 1_000_000), default=None, help="Lend it no more cores than so many.")
+@click.option("--only-when-idle", is_flag=True, help="Lend it only workers that have no job at all.")
+@pass_context
+def limit_server_command(
+    context: Context, server: str, projects: tuple[str, ...], is_nothing: bool, cores: int | None, only_when_idle: bool
+) -> None:
+    """Limit what is shared with SERVER_ID; what is not said is not limited any more. Super users only.
+
+    Jobs of its workers that are under way go on.
+    """
+    if projects and is_nothing:
+        raise UsageError("--share and --share-nothing contradict each other.", "Leave one away.")
+    shared = list(projects) if projects or is_nothing else None
+    reply = context.client.caller.call(m.PeerLimitsRequest(server, shared, cores, only_when_idle))
+    context.show(reply, lambda: [f"{text.clean(row.hostname)}  {row.id[:16]}: {_limits(row)}" for row in reply.peers])
+
+
+def _limits(row: m.PeerRow) -> str:
+    parts = []
+    if row.projects is not None:
+        parts.append(f"runs jobs of {', '.join(row.projects) or 'no project'}")
+    if row.cores is not None:
+        parts.append(f"is lent {row.cores} cores at most")
+    if row.is_only_when_idle:
+        parts.append("is lent idle workers only")
+    return "; ".join(parts) or "no limits"
 
 
 @command("network")

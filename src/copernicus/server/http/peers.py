@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from copernicus.errors import UnknownPath
+from copernicus.errors import UnknownPath, UsageError
+from copernicus.server.access.identity import unknown_project
 from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.server.peers.trust import rows_in_order
 from copernicus.wire import messages as m
@@ -41,6 +42,19 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         id = request.id or _at(rooms, request)
         peer = await trust.change(id, priority=request.priority)
         return m.Done(f"Server {peer.hostname} ({peer.id}) has priority {peer.priority}.")
+
+    async def limits(call: Call, request: m.PeerLimitsRequest) -> m.PeersReply:
+        known = {row.name for row in rooms.projects.names()}
+        for name in request.projects or ():
+            if name not in known:
+                raise unknown_project(name)
+        if request.cores is not None and request.cores < 0:
+            raise UsageError("There are no fewer cores than none.")
+        projects = None if request.projects is None else tuple(request.projects)
+        changes = {"projects": projects, "cores": request.cores, "is_only_when_idle": request.is_only_when_idle}
+        peer = await room.limit(request.id, **changes)
+        await rooms.record(call, "limited", f"server {peer.id}")
+        return m.PeersReply(rows({peer.id}), trust.own)
 
     async def ping(call: Call, request: m.PingRequest) -> m.PingReply:
         return await room.ping(request.id)
@@ -79,6 +93,7 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
         "peers/trust": agree,
         "peers/revoke": revoke,
         "peers/priority": priority,
+        "peers/limits": limits,
         "peers/ping": ping,
         "peers/network": network,
         "peer/request": introduce,

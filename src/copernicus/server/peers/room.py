@@ -97,6 +97,13 @@ class PeerRoom:
                 await link.call(m.PartRequest(), PART_S)
         return await self.trust.revoke(peer.id)
 
+    async def limit(self, id: str, **limits: object) -> PeerRecord:
+        """Change what is shared with a peer. Its links are opened anew, so that it introduces its workers again."""
+        peer = await self.trust.change(id, **limits)
+        self.links.cut(peer.id)
+        self.call_now(peer.id)
+        return peer
+
     def call_now(self, id: str) -> None:
         """Open a link now if none stands."""
         event = self._wake.get(id)

@@ -125,14 +125,16 @@ class Trust:
             before = self._peers.get(found.fingerprint)
             peer = self._asked(request, found, before)
             await self._put(peer)
-            try:
-                await self._send(peer, request.client_port)
-            except CopernicusError:
-                await self._put(replace(before or replace(peer, state="ended"), own_seq=peer.own_seq))
-                raise Unavailable(f"The server at {where} did not take the request.", "Its log may say why.") from None
+        try:  # out of turn: the other side may be asking this one in the same moment
+            await self._send(peer, request.client_port)
+        except CopernicusError:
+            async with self._turn:
+                if self._peers[peer.id] == peer:
+                    await self._put(replace(before or replace(peer, state="ended"), own_seq=peer.own_seq))
+            raise Unavailable(f"The server at {where} did not take the request.", "Its log may say why.") from None
         _log.info("asked server %s at %s for a connection", peer.id, where)
-        self.when_agreed(peer)
-        return peer
+        self.when_agreed(self._peers[peer.id])
+        return self._peers[peer.id]
 
     async def _first_contact(self, request: m.ConnectServerRequest, where: str) -> Authority:
         try:
