@@ -37,6 +37,7 @@ def test_a_worker_told_to_go_hands_its_jobs_back_at_once(system: System) -> None
     first = system.worker("-n", "2")
     system.until(lambda: len(workload.running()) == 2, what="both jobs run")
     assert first.terminate() == 0
+    assert system.workers_known() == 0, "it has said goodbye"
     system.worker("-n", "2")
     findings, attempts = workload.judge()
     assert findings == []
@@ -59,3 +60,13 @@ def test_a_result_that_comes_after_the_lease_has_expired_does_not_count(system: 
     findings, attempts = workload.judge()
     assert findings == []
     assert attempts == [[(1, "worker lost"), (2, "finished")]]
+
+
+def test_a_worker_told_to_go_as_soon_as_it_is_known_leaves_the_list_at_once(system: System) -> None:
+    system.setup(heartbeat_s=600)
+    system.start()
+    for _ in range(5):
+        worker = system.worker("-n", "1")
+        system.until(system.workers_known, what="the worker is known")
+        assert worker.terminate() == 0
+        assert system.workers_known() == 0

@@ -265,6 +265,10 @@ async def test_a_worker_that_leaves_gives_everything_back(rig: Rig) -> None:
     await rig.dispatch.farewell(m.FarewellRequest("w", "SIGTERM"), bundle("w"))
     assert [rig.state(job) for job in jobs] == ["queued", "queued"]
     assert rig.dispatch.jobs.worker_rows() == []
+    late = await rig.exchange("w")
+    assert (late.is_unknown_worker, late.jobs) == (True, []), "a word that was on its way when it left"
+    assert await rig.lease("w") == []
+    assert rig.dispatch.jobs.worker_rows() == [], "it is not brought back by the answer to that"
     again = await rig.lease("v")
     assert [(job.job, job.attempt) for job in again] == [(job.job, 2) for job in leased]
 

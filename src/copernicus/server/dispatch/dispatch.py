@@ -117,11 +117,14 @@ class Dispatch:
             names = {row.name for row in self._names()}
             if offer.project not in names or not identity.may_see(offer.project):
                 raise unknown_project(offer.project)
+        reply = m.AnnounceReply(self.heartbeat_s, INLINE_LIMIT_BYTES)
+        if self.workers.has_parted(offer.worker):  # it was asked to, while its last word was on its way
+            return reply
         worker = self._heard(offer.worker, identity)
         if worker.offer != offer:
             _log.info("worker %s on %s: %d cores, %s", offer.worker, offer.hostname, offer.cores, programs(offer.executables))
         worker.introduce(offer, identity.projects, self._monotonic())
-        return m.AnnounceReply(self.heartbeat_s, INLINE_LIMIT_BYTES)
+        return reply
 
     async def exchange(
         self, request: m.ExchangeRequest, identity: Identity, is_open: Callable[[], bool] = lambda: True
@@ -170,7 +173,7 @@ class Dispatch:
                 self.end(unit, job, outcomes.Ended(outcomes.interrupted(job, self._clock(), "worker left")), {})
         _log.info("worker %s on %s left: %s", worker.name, worker.hostname, request.why or "no reason given")
         self._polls.end_of(worker.name)  # its connection may look open for long
-        self.workers.drop(worker.name)
+        self.workers.part(worker.name)
         self.jobs.queue.reservations.release_worker(worker.name)
         await self._store.submit(unit)
         return m.Done()

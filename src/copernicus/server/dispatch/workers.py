@@ -9,7 +9,7 @@ from copernicus.model.jobs import ExecutableOffer, LeasedJob, WorkerOffer
 from copernicus.server.scheduling.shapes import Room, Shape, WorkerView
 from copernicus.server.storage.abc import JobRecord
 
-MOST_REMEMBERED_BLOBS = 4096
+MOST_REMEMBERED = 4096
 
 
 class Lease:
@@ -104,12 +104,12 @@ class Worker:
             _remember(self.blobs, blob)
 
 
-def _remember(known: dict[str, None], blob: str) -> bool:
-    """Put `blob` last, forget the oldest beyond the limit; return whether it is new."""
-    is_new = blob not in known
-    known.pop(blob, None)
-    known[blob] = None
-    if len(known) > MOST_REMEMBERED_BLOBS:
+def _remember(known: dict[str, None], name: str) -> bool:
+    """Put `name` last, forget the oldest beyond the limit; return whether it is new."""
+    is_new = name not in known
+    known.pop(name, None)
+    known[name] = None
+    if len(known) > MOST_REMEMBERED:
         del known[next(iter(known))]
     return is_new
 
@@ -120,6 +120,7 @@ class Workers:
     def __init__(self, monotonic: Callable[[], float], heartbeat_s: float) -> None:
         self._monotonic, self.heartbeat_s = monotonic, heartbeat_s
         self._workers: dict[str, Worker] = {}
+        self._parted: dict[str, None] = {}
 
     def __len__(self) -> int:
         return sum(1 for worker in self if not worker.is_lost)
@@ -207,6 +208,15 @@ class Workers:
     def drop(self, name: str) -> None:
         """Forget a worker."""
         self._workers.pop(name, None)
+
+    def part(self, name: str) -> None:
+        """A worker has taken its leave: what it said before and comes later does not bring it back into the list."""
+        self.drop(name)
+        _remember(self._parted, name)
+
+    def has_parted(self, name: str) -> bool:
+        """Say whether a worker has taken its leave; no other one gets its id."""
+        return name in self._parted
 
     def drop_long_lost(self, after_s: float) -> None:
         """Forget workers that have been silent for so long and have nothing."""
