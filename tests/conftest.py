@@ -35,6 +35,13 @@ def is_long(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
+def long_form(is_long: bool) -> None:
+    """Of a test that does what a part of `scripts/proof` does in its short form: that is enough, but for the long form."""
+    if not is_long:
+        pytest.skip("scripts/proof does the same; scripts/proof --long does it here")
+
+
+@pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
     """The source of random moments, the same for the same --seed."""
     return random.Random(request.config.getoption("--seed"))

@@ -23,6 +23,7 @@ FAULTS = {
     "kills": "`kill -9` of real servers and workers",
     "power_cuts": "power cuts",
     "seeds": "simulated histories",
+    "histories": "simulated histories of an owner and a lender",
     "partitions": "network partitions",
     "syscall_faults": "system calls that failed",
 }

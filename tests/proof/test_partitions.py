@@ -26,6 +26,7 @@ def go(*flags: str) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.timeout(DEADLINE_S)
+@pytest.mark.usefixtures("long_form")
 def test_what_partitions_leave_is_whole(request: pytest.FixtureRequest) -> None:
     status, result = go("--round", "short", "--count", "3", "--seed", str(request.config.getoption("--seed")))
     assert result["findings"] == []
@@ -34,6 +35,7 @@ def test_what_partitions_leave_is_whole(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.timeout(DEADLINE_S)
+@pytest.mark.usefixtures("long_form")
 def test_a_request_that_takes_effect_twice_is_found() -> None:
     status, result = go("--bug", "idempotency pruned early")
     assert status == 1

@@ -12,7 +12,7 @@ from tests.proof.simulation.life import simulated
 def test_promises_hold_whatever_fails(request: pytest.FixtureRequest, is_long: bool) -> None:
     first = request.config.getoption("--seed")
     with simulated():
-        for seed in range(first, first + (5000 if is_long else 200)):
+        for seed in range(first, first + (5000 if is_long else 20)):
             _, found = live(seed)
             assert found is None, f"replay it: {replay(seed)}"
 

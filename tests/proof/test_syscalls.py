@@ -26,6 +26,7 @@ def go(*flags: str) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.timeout(DEADLINE_S)
+@pytest.mark.usefixtures("long_form")
 def test_what_failing_calls_leave_is_whole() -> None:
     status, result = go("--fault", "server fdatasync EIO 1", "server accept4 EMFILE 1", "worker fsync EIO 1")
     assert result["findings"] == []
@@ -34,6 +35,7 @@ def test_what_failing_calls_leave_is_whole() -> None:
 
 
 @pytest.mark.timeout(DEADLINE_S)
+@pytest.mark.usefixtures("long_form")
 def test_a_failed_commit_that_is_acknowledged_is_found() -> None:
     status, result = go("--bug", "acknowledge in spite of a failed commit", "--fault", "server fdatasync EIO 1")
     assert status == 1
