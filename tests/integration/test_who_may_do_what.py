@@ -260,5 +260,6 @@ def test_nothing_else_answers(callers: Callers) -> None:
     for method, target in (
         ("GET", PREFIX), ("GET", "/"), ("POST", "/v1/debug"), ("GET", "/v1/projects"), ("PUT", "/v1/blobs/" + "0" * 64),
         ("DELETE", "/v1/archives/ours"), ("POST", "/v1//projects"), ("POST", "/v1/projects/../login"), ("GET", "/metrics"),
+        ("GET", "/v1/metricsx"), ("GET", "/v1/linked"),
     ):  # fmt: skip
         assert ask(root, method, target).status == 404, (method, target)

@@ -78,6 +78,10 @@ class Client:
         """Return who the server is and who it takes the caller for."""
         return self.caller.call(m.ServerInfoRequest())
 
+    def audit(self, limit: int = 100) -> list[m.AuditEntry]:
+        """Return the newest lines of the server's audit log, the oldest first; raise `NotAllowed`."""
+        return self.caller.call(m.AuditRequest(limit)).entries
+
     def stop_server(self) -> str:
         """Stop the server, in good order; raise `NotAllowed` for those who are no super users."""
         return self.caller.call(m.StopServerRequest()).note

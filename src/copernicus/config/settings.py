@@ -37,6 +37,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run_dir               PROJECT_DIR: projects, jobs and blobs; made with the first project
     log_dir               text logs ("": `log` in the server's own folder)
     mode                  how much the log says: prod, debug or trace
+    log_format            text, or json: one object a line, for programs
     import_path           folders with modules of this site
     server_cores          processes for module code (0: one for each core)
     keep_alive_interval   seconds between signs of life to peers
@@ -60,6 +61,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run_dir: str = ""
     log_dir: str = ""
     mode: Literal["prod", "debug", "trace"] = "prod"
+    log_format: Literal["text", "json"] = "text"
     import_path: tuple[str, ...] = ()
     server_cores: Annotated[int, msgspec.Meta(ge=0)] = 0
     keep_alive_interval: Seconds = 240.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import json
 import logging
 import os
 import signal
@@ -50,6 +51,17 @@ def main() -> int:
     return 0
 
 
+class JsonLines(logging.Formatter):
+    """Each record as one JSON object: `at` (Unix time), `level`, `name`, `message`, and `trace` of a fault."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        said = {"at": record.created, "level": record.levelname, "name": record.name, "message": record.getMessage()}
+        if record.exc_info:
+            said["trace"] = self.formatException(record.exc_info)
+        return json.dumps(said)
+
+
 async def _serve(server: Server) -> None:
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,7 +86,7 @@ def _log_to(folder: Path, settings: ServerSettings) -> None:
         handlers.append(logging.StreamHandler())
     logger = logging.getLogger("copernicus")
     for handler in handlers:
-        handler.setFormatter(logging.Formatter(_FORMAT))
+        handler.setFormatter(JsonLines() if settings.log_format == "json" else logging.Formatter(_FORMAT))
         logger.addHandler(handler)
     for name in ("asyncio", "aiohttp"):
         logging.getLogger(name).addHandler(to_file)

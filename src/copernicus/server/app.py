@@ -20,6 +20,7 @@ from copernicus._version import __version__
 from copernicus.blobs.durable import check_space
 from copernicus.blobs.folder import BlobFolder
 from copernicus.config import settings as server_settings
+from copernicus.config.files import check_private
 from copernicus.config.places import ServerPlaces, server_label
 from copernicus.config.running import FolderLock
 from copernicus.config.settings import ServerSettings
@@ -106,6 +107,9 @@ class Server:
         """Every room says, as soon as it stands, how it is closed; that happens in the reverse order."""
         closing = self._closing
         self._keys.check()
+        check_private(self._places.folder, "The server's folder")
+        if self._places.access.exists():
+            check_private(self._places.access, "The database of users")
         self._keys.renew_server_certificate(self._settings.certificate_names, _now())
         if self._run_dir.exists():
             self._claim()

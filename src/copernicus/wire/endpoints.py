@@ -13,6 +13,8 @@ So is the link between two servers, over which either side sends the messages of
 
 So is the archive of a project, which is made while it is sent:
 
+    GET   /v1/metrics                   numbers of the whole server in the text form of Prometheus, for users
+
     GET   /v1/archives/{project}        for members; with `?all=1` also what nothing refers to any more. A body that ends
                                         without its last chunk is no archive
 """
@@ -31,6 +33,7 @@ PREFIX = "/v1/"
 BLOBS = "/v1/blobs/"
 ARCHIVES = "/v1/archives/"
 LINK = "/v1/link"
+METRICS = "/v1/metrics"
 
 
 class Policy(Enum):
@@ -67,12 +70,17 @@ class Beside(msgspec.Struct, frozen=True):
     prefix: str
     policy: Policy
 
+    def is_for(self, method: str, path: str) -> bool:
+        """Return whether a request goes this way; without a slash at its end the prefix is the whole path."""
+        return method == self.method and (path.startswith(self.prefix) if self.prefix.endswith("/") else path == self.prefix)
+
 
 BESIDE: tuple[Beside, ...] = (
     Beside("GET", BLOBS, Policy.ANY_BUNDLE_OR_USER),
     Beside("PATCH", BLOBS, Policy.ANY_BUNDLE_OR_USER),
     Beside("GET", ARCHIVES, Policy.MEMBER),
     Beside("GET", LINK, Policy.PEER),
+    Beside("GET", METRICS, Policy.USER),
 )
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("authority", m.AuthorityRequest, m.AuthorityReply, Policy.ANYONE),
@@ -88,6 +96,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("user/delete", m.DeleteUserRequest, m.Done, Policy.SUPER),
     Endpoint("user/change", m.ChangeUserRequest, m.Done, Policy.SUPER),
     Endpoint("user/password", m.SetPasswordRequest, m.Done, Policy.USER),
+    Endpoint("server/audit", m.AuditRequest, m.AuditReply, Policy.SUPER),
     Endpoint("server/stop", m.StopServerRequest, m.Done, Policy.SUPER),
     Endpoint("server/settings", m.ReadSettingsRequest, m.ReadSettingsReply, Policy.SUPER),
     Endpoint("projects", m.ProjectsRequest, m.ProjectsReply, Policy.USER),

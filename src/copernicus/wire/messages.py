@@ -140,6 +140,9 @@ from copernicus.wire.reproduction_messages import (
     Run as Run,
 )
 from copernicus.wire.server_messages import (
+    AuditEntry as AuditEntry,
+    AuditReply as AuditReply,
+    AuditRequest as AuditRequest,
     ReadSettingsReply as ReadSettingsReply,
     ReadSettingsRequest as ReadSettingsRequest,
     StopServerRequest as StopServerRequest,

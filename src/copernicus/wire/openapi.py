@@ -8,7 +8,7 @@ import msgspec
 
 from copernicus.errors import BY_CODE
 from copernicus.model.secret import Secret
-from copernicus.wire.endpoints import BESIDE, ENDPOINTS, LINK, PROTOCOL, Endpoint, Policy
+from copernicus.wire.endpoints import BESIDE, ENDPOINTS, PROTOCOL, Endpoint, Policy
 from copernicus.wire.message import ErrorReply
 
 _JSON = "application/json"
@@ -74,13 +74,13 @@ def _operation(endpoint: Endpoint, of: dict[Any, dict[str, Any]]) -> dict[str, A
 def _beside(error: dict[str, Any]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for row in BESIDE:
-        path = row.prefix if row.prefix == LINK else row.prefix + "{name}"
+        path = row.prefix + "{name}" if row.prefix.endswith("/") else row.prefix
         operation: dict[str, Any] = {
             "description": f"For {row.policy.value}. What goes over it is described in copernicus.wire.endpoints.",
             "security": _SECURITY.get(row.policy, _EITHER),
             "responses": {"default": _error(error)},
         }
-        if row.prefix != LINK:
+        if row.prefix.endswith("/"):
             operation["parameters"] = [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]
         paths.setdefault(path, {})[row.method.lower()] = operation
     return paths

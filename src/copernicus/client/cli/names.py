@@ -34,6 +34,7 @@ GROUPS: dict[str, tuple[Row, ...]] = {
         "own_server",
         ("ping", "Ask whether the server answers, and how quickly."),
         ("readconf", "Have the server read its settings again."),
+        ("audit", "Show who did what: logins, users, access, bundles."),
         ("stop-server", "Stop the server."),
     ),
     "Users": _rows(

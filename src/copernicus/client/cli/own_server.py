@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 
 from copernicus.client.cli.context import Context, command, is_terminal, pass_context
+from copernicus.client.output import text
 from copernicus.errors import Refused
 from copernicus.wire import messages as m
 
@@ -54,6 +55,23 @@ def readconf_command(context: Context) -> None:
             yield "The settings are those in use."
 
     context.show(reply, lines)
+
+
+@command("audit")
+@click.option("-n", "--lines", "count", type=click.IntRange(1, 10_000), default=100, help="How many lines (default: 100).")
+@pass_context
+def audit_command(context: Context, count: int) -> None:
+    """Show the newest lines of the server's audit log: who did what that matters for security, and from where.
+
+    Super users only.
+    """
+    rows = context.client.audit(count)
+
+    def lines() -> Iterator[str]:
+        cells = [(text.moment(row.at), row.who, row.address, row.what, row.about) for row in rows]
+        yield from text.table(("WHEN", "WHO", "FROM", "WHAT", "ABOUT"), cells) or ["Nothing was done yet."]
+
+    context.show(rows, lines)
 
 
 @command("stop-server")

@@ -29,6 +29,7 @@ from copernicus.server.cli import Selected
 START_S, STOP_S, STEP_S = 60.0, 60.0, 0.02
 TAIL_LINES = 15
 REASON = " ERROR copernicus.server: "  # how a line of the log begins that says why a server ends
+REASON_JSON = '"level": "ERROR", "name": "copernicus.server", '
 NOT_RUNNING = 3  # the exit status of `status`, as system services have it
 
 
@@ -222,7 +223,7 @@ def answers(settings: ServerSettings, own: str) -> bool:
 
 def ended_at_once(status: int, log: Path, offset: int) -> Unavailable:
     """Return the error for a server that did not come up: what it said itself, else the last lines of its log."""
-    reasons = [line.partition(REASON)[2] for line in new_lines(log, offset) if REASON in line]
+    reasons = list(filter(None, map(reason_in, new_lines(log, offset))))
     if reasons:
         return Unavailable(f"The server ended at once: {reasons[-1]}")
     return Unavailable(f"The server ended at once (status {status}).", said(log, offset))
@@ -239,3 +240,10 @@ def new_lines(log: Path, offset: int) -> list[str]:
     with open(log, "rb") as file:
         file.seek(offset if offset <= os.fstat(file.fileno()).st_size else 0)  # it may have begun anew meanwhile
         return file.read()[-16384:].decode(errors="replace").splitlines()
+
+
+def reason_in(line: str) -> str:
+    """Return why a server ended, if a line of its log (in either format) says so, else ""."""
+    if REASON_JSON in line:
+        return str(json.loads(line)["message"])
+    return line.partition(REASON)[2]

@@ -36,6 +36,9 @@ class Lines:
         if self._counts[key] > most and identity.role not in SERVE_MANY:
             raise TooMany(f"You have more than {most} open connections.", "Close some.")
 
+    def __len__(self) -> int:
+        return len(self._callers)
+
     def is_silent(self, line: Line) -> bool:
         """Say whether nothing was heard on it so far."""
         return line not in self._callers

@@ -21,7 +21,7 @@ _WAIT_THEMSELVES = frozenset(
     {
         "authority", "login", "logout", "server-info", "users", "user/add", "user/delete", "user/change", "user/password",
         "bundles", "bundle/issue", "bundle/revoke", "bundle/renew",
-        "server/stop", "worker/announce", "worker/exchange", "worker/heartbeat",
+        "server/stop", "server/audit", "worker/announce", "worker/exchange", "worker/heartbeat",
         "worker/stream", "worker/checkpoint", "worker/farewell", "project/follow", "project/fetch-partial",
         "peer/request", "peer/hello", "peer/part", "peer/neighbours", "peer/news", "peer/piece", "peer/put",
     }

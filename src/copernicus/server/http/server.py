@@ -30,9 +30,10 @@ from copernicus.server.http.calls import Call, Rooms
 from copernicus.server.http.failures import failure, fault, starved
 from copernicus.server.http.lines import SERVE_MANY, Port
 from copernicus.server.http.links import link_server, peer_identity
+from copernicus.server.http.metrics import Meter
 from copernicus.server.http.routing import all_handlers, build_routes
 from copernicus.wire.codec import encode
-from copernicus.wire.endpoints import ARCHIVES, BESIDE, LINK, PROTOCOL, Beside, Policy
+from copernicus.wire.endpoints import ARCHIVES, BESIDE, LINK, METRICS, PROTOCOL, Beside, Policy
 
 KEEP_ALIVE_S = 300.0
 HANDSHAKE_S = 15.0
@@ -52,6 +53,7 @@ class HttpServer:
         self._rooms = rooms
         self.limit_bytes, self.rate_limit, self.patience_s = message_limit_bytes, rate_limit, patience_s
         self._rates = Rates(time.monotonic)
+        self._meter = Meter()
         self._routes = build_routes(rooms, all_handlers(rooms))
         rooms.peers.serve = link_server(rooms, self._routes, lambda: self.limit_bytes)
         self._runners: list[web.ServerRunner] = []
@@ -92,6 +94,11 @@ class HttpServer:
         await asyncio.gather(*(runner.cleanup() for runner in self._runners))
 
     async def _handle(self, request: web.BaseRequest, *, is_secure_port: bool) -> web.StreamResponse:
+        response = await self._answer_anyhow(request, is_secure_port=is_secure_port)
+        self._meter.answers[response.status] += 1
+        return response
+
+    async def _answer_anyhow(self, request: web.BaseRequest, *, is_secure_port: bool) -> web.StreamResponse:
         path = request.rel_url.raw_path
         try:
             return await self._answer(request, path, is_secure_port=is_secure_port)
@@ -115,7 +122,7 @@ class HttpServer:
             self._count(request, ANONYMOUS)  # whoever guesses tokens
             raise
         self._count(request, identity)
-        beside = next((row for row in BESIDE if request.method == row.method and path.startswith(row.prefix)), None)
+        beside = next((row for row in BESIDE if row.is_for(request.method, path)), None)
         if identity.kind == "peer" and (beside is None or beside.prefix != LINK):
             raise NotAllowed("What a server has to say to this one, it says over its link.")
         if beside is not None:
@@ -163,6 +170,8 @@ class HttpServer:
         self, request: web.BaseRequest, identity: Identity, beside: Beside, name: str
     ) -> web.StreamResponse:
         authorise(beside.policy, identity, name)
+        if beside.prefix == METRICS:
+            return self._meter.response(self._rooms)
         if beside.prefix == LINK:
             return await self._rooms.peers.take_in(request, identity.serial)
         if beside.prefix == ARCHIVES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from copernicus.errors import NotAllowed, NotAuthenticated
@@ -10,6 +11,7 @@ from copernicus.server.http.calls import Call, Handler, Rooms
 from copernicus.wire import messages as m
 from copernicus.wire.endpoints import PROTOCOL
 
+MOST_LINES = 10_000
 logger = logging.getLogger(__name__)
 
 
@@ -49,19 +51,27 @@ def handlers(rooms: Rooms) -> dict[str, Handler]:
             workers=len(rooms.dispatch.workers),
         )
 
+    async def audit(call: Call, request: m.AuditRequest) -> m.AuditReply:
+        rows = await asyncio.to_thread(rooms.audit.last, max(1, min(request.limit, MOST_LINES)))
+        return m.AuditReply([m.AuditEntry(row.at, row.who, row.address, row.what, row.about) for row in rows])
+
     async def stop(call: Call, request: m.StopServerRequest) -> m.Done:
         logger.info("told to stop by %s", call.who)
+        await rooms.record(call, "server stopped")
         rooms.stop()
         return m.Done("The server is stopping.")
 
     async def settings(call: Call, request: m.ReadSettingsRequest) -> m.ReadSettingsReply:
-        return rooms.read_settings()
+        reply = rooms.read_settings()
+        await rooms.record(call, "settings read again", ", ".join(reply.changed))
+        return reply
 
     return {
         "authority": authority,
         "login": login,
         "logout": logout,
         "server-info": server_info,
+        "server/audit": audit,
         "server/stop": stop,
         "server/settings": settings,
     }
