@@ -41,6 +41,8 @@ from copernicus.worker.uploads import Uploader
 from copernicus.worker.workload import GRACE_S, Attempt, Tools
 
 TICK_S = 0.5
+MOST_SLOTS = 1024
+"""So many jobs run at once at most, on however many cores."""
 FLUSH_S, HURRIED_FLUSH_S = 30.0, 2.0
 LAST_LIMIT_S = 5.0
 LEAVE_BEFORE_END_S, LAST_CHECKPOINT_S = 60.0, 600.0
@@ -144,7 +146,8 @@ class Agent:
         )  # fmt: skip
         duties = Duties(self._say)
         slots = [
-            duties.thread(f"slot {number}", partial(self._work, number, exchange)) for number in range(self._platform.cores)
+            duties.thread(f"slot {number}", partial(self._work, number, exchange))
+            for number in range(min(self._platform.cores, MOST_SLOTS))
         ]
         others = [
             duties.thread(name, target)

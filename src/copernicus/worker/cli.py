@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import click
@@ -67,6 +69,16 @@ class Minutes(click.FloatRange):
     metavar="CORES",
     help="Use so many cores (default: all that there are).",
 )
+@click.option(
+    "-hf", "--hostfile", type=File(), metavar="FILE", help="Of platform mpi: hosts, with the cores of each (node1:8)."
+)
+@click.option(
+    "-cph",
+    "--cores-per-host",
+    type=click.IntRange(1, MOST_CORES),
+    metavar="CORES",
+    help="With -hf: so many cores of each host.",
+)
 @click.option("-s", "--cores-per-job", type=click.IntRange(min=1), metavar="CORES", help="Give no job more cores than this.")
 @click.option(
     "--time-left", metavar="SPEC", help="End in good order before this time is over: 90m, 4h, 1-12:00:00, or seconds."
@@ -89,9 +101,10 @@ class Minutes(click.FloatRange):
 def command(platform: str, scheduler: str | None, debug: bool, **options: Any) -> None:
     """Runs jobs of a Copernicus server on this machine.
 
-    PLATFORM says where jobs run: "smp" (this host) or what plug-ins add. `cpc-worker check` shows what would be
-    announced, and what is missing, and ends. `cpc-worker script slurm` (pbs, lsf) prints a job script that starts a worker
-    with these flags; in an allocation it reads cores, memory and time left from what the batch system says.
+    PLATFORM says where jobs run: "smp" (this host), "mpi" (hosts of an allocation) or what plug-ins add. `cpc-worker check`
+    shows what would be announced, and what is missing, and ends. `cpc-worker script slurm` (pbs, lsf) prints a job script
+    that starts a worker with these flags; in an allocation it reads cores, memory and time left from what the batch system
+    says.
     """
     if platform == "script":
         script(scheduler or "", **options)
@@ -115,6 +128,8 @@ def work(
     time_left: str | None,
     checkpoint_every: float = 60.0,
     allow: Sequence[str] = (),
+    hostfile: Path | None = None,
+    cores_per_host: int | None = None,
 ) -> None:
     """Run a worker until it is told to stop; raise `CopernicusError`."""
     given = find_allocation()
@@ -129,8 +144,9 @@ def work(
     file = find_bundle_file(bundle)
     connection = ServerConnection(read_bundle(file), file)
     threading.Thread(target=connection.keep_renewed, args=(say,), name="renewal", daemon=True).start()
-    platform = find_platform(name, cores if cores is not None else cores_of(given))
-    if cores is not None and cores > len(usable_cores()):
+    more = {"hostfile": hostfile, "cores_per_host": cores_per_host}
+    platform = find_platform(name, cores_of(given) if cores is None and name == "smp" else cores, more)
+    if name == "smp" and cores is not None and cores > len(usable_cores()):
         click.echo(
             f"Note: this machine has {counted(len(usable_cores()), 'core')}; jobs share them, as -n {cores} says.", err=True
         )
@@ -162,15 +178,19 @@ def check(options: Options, cores: int | None, bundle: Path | None, allow: Seque
     say(f"Server: {connection.host}:{connection.secure_port}")
 
 
-def find_platform(name: str, cores: int | None) -> Platform:
-    """Return the platform with that name; raise `UsageError` when there is none, or it cannot be loaded."""
+def find_platform(name: str, cores: int | None, more: Mapping[str, Any] = MappingProxyType({})) -> Platform:
+    """Return the platform with that name; raise `UsageError` when it is not there, cannot be loaded, or takes no such flags."""
     entries = {entry.name: entry for entry in registry.platforms()}
     entry = entries.get(name)
     if entry is None:
         raise UsageError(f"There is no platform {name!r}.", f"There are: {', '.join(sorted(entries))}.")
     if entry.error:
         raise UsageError(f"The platform {name} cannot be used: {entry.error}.")
-    platform: Platform = entry.loaded(cores)
+    flags = {flag: value for flag, value in more.items() if value is not None}
+    unknown = flags.keys() - inspect.signature(entry.loaded).parameters
+    if unknown:
+        raise UsageError(f"The platform {name} takes no --{min(unknown).replace('_', '-')}.")
+    platform: Platform = entry.loaded(cores, **flags)
     return platform
 
 

@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Mapping
 
+from copernicus.worker.processes import THREADS as THREADS
+
 _NAMES = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TERM", "XDG_CACHE_HOME"),
@@ -13,9 +15,23 @@ _NAMES = frozenset(
         *("SSL_CERT_FILE", "SSL_CERT_DIR"),
     }
 )
-_PREFIXES = ("LC_", "GMX", "GROMACS", "OPENMM_", "PLUMED_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_", "OCL_", "SLURM_", "I_MPI_")
+_MPI = ("OMPI_MCA_", "OMPI_ALLOW_RUN_AS_ROOT", "PRTE_MCA_", "MPICH_", "HYDRA_")
+_PREFIXES = (
+    "LC_",
+    "GMX",
+    "GROMACS",
+    "OPENMM_",
+    "PLUMED_",
+    "CUDA_",
+    "NVIDIA_",
+    "ROCR_",
+    "HIP_",
+    "OCL_",
+    "SLURM_",
+    "I_MPI_",
+    *_MPI,
+)
 _HEEDED = ("GMX", "GROMACS", "OPENMM_", "PLUMED_", "CUDA_", "NVIDIA_", "ROCR_", "HIP_", "OCL_")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OPENMM_CPU_THREADS")
 _JOB_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A job says what its program should know, not which code the program loads.
 _REFUSED = re.compile(r"LD_.*|DYLD_.*|PATH|PYTHON.*|PERL5.*|RUBY.*|NODE_.*|BASH_.*|ENV|IFS|HOME|SHELL|CPC_.*|GCONV_PATH")

@@ -24,6 +24,8 @@ END_LIMIT_S = 10.0
 NO_ROOM = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 TAG = "CPC_ATTEMPT"
 WARM = "warm"
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "OPENMM_CPU_THREADS")
+"""Variables by which programs know how many threads to have."""
 _PR_SET_CHILD_SUBREAPER = 36
 
 
