@@ -27,7 +27,7 @@ class Faults:
         self.often = often
         self.life, self.world, self.chance = life, life.world, life.world.chance
         self.lease_s = life.heartbeat_s
-        self.until_s = self.lease_s * self.chance.uniform(4.0, 10.0)
+        self.until_s = self.lease_s * self.chance.uniform(3.0, 8.0)
         self.is_over = False
 
     def plan(self) -> None:

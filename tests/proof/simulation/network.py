@@ -113,7 +113,7 @@ class SimulatedCaller:
         """See `Caller.call`."""
         endpoint = BY_REQUEST[type(request)]
         sent = self._request = Request(self, endpoint.path, encode(request))
-        self.network.world.trace(self.host, "asks", endpoint.name, sent.body.decode()[:300])
+        self.network.world.trace(self.host, "asks", endpoint.name, sent.body)
         self.network.send(sent)
         threads.wait(sent.waiting, self.timeout_s if timeout_s is None else timeout_s)
         self._request = None

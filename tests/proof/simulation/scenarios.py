@@ -9,7 +9,9 @@ from functools import partial
 
 from tests.proof.simulation.faults import Faults
 from tests.proof.simulation.life import Life
+from tests.proof.simulation.network import Request
 from tests.proof.simulation.people import Person
+from tests.proof.simulation.server import SimulatedServer
 
 from copernicus.client.project import Transaction
 
@@ -52,7 +54,7 @@ class Scenario(Faults):
         self.world.after(begin_s + for_s, self.life.start_server)
 
     @property
-    def server(self):  # type: ignore[no-untyped-def]
+    def server(self) -> SimulatedServer:
         """The server that runs now."""
         assert self.life.server is not None
         return self.life.server
@@ -112,7 +114,7 @@ class Herd(Scenario):
         self.arrivals = Counter[int]()
         arrived = self.life.judge.arrived
 
-        def count(request):  # type: ignore[no-untyped-def]
+        def count(request: Request) -> None:
             self.arrivals[int(self.world.now)] += 1
             arrived(request)
 

@@ -218,7 +218,7 @@ class SimulatedServer(app.Server):
         if request in self.pending:
             del self.pending[request]
         self._judge.answered(request, is_ok, body)
-        self.world.trace("answer", request.path, "to", request.caller.host, body.decode()[:300])
+        self.world.trace("answer", request.path, "to", request.caller.host, body)
         self.network.answer(request, is_ok, body)
 
     def _build(self) -> None:

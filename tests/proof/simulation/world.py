@@ -7,6 +7,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 
 Action = Callable[[], None]
+MOST_BYTES = 300
 
 
 class Timer:
@@ -126,6 +127,7 @@ class World:
         return self._numbers
 
     def trace(self, *words: object) -> None:
-        """Note what happens, if anybody wants to know."""
+        """Note what happens, if anybody wants to know; of messages the beginning."""
         if self.is_traced:
-            self.history.append(f"{self.now:10.3f}  {' '.join(map(str, words))}")
+            said = " ".join(word[:MOST_BYTES].decode() if isinstance(word, bytes) else str(word) for word in words)
+            self.history.append(f"{self.now:10.3f}  {said}")
