@@ -17,6 +17,7 @@ from tests.proof.simulation.world import World
 
 from copernicus.dataflow import facts as f
 from copernicus.model.jobs import StagedFile
+from copernicus.server.dispatch.outcomes import LOST_WORKERS_POISON
 from copernicus.server.storage.abc import AppendRecord, JobRecord, PutJob, Unit
 from copernicus.wire import messages as m
 from copernicus.wire.codec import decode
@@ -39,6 +40,7 @@ PASSING = {"unavailable", "no_space", "unreachable"}
 
 
 SIGNS_OF_LIFE = {f"/v1/worker/{word}" for word in ("announce", "exchange", "heartbeat", "farewell")}
+UNCLEAR = {"not claimed", "worker left", "restored"}
 NOWHERE = (0, 0)
 
 
@@ -78,6 +80,8 @@ class Judge:
         self.answers: dict[tuple[str, str], tuple[list[m.Verdict], set[Attempt]]] = {}
         self.checkpoints: dict[int, Attempt] = {}
         """The newest checkpoint of each job that was acknowledged: attempt and number."""
+        self.deaths = Counter[int]()
+        """How many workers each job has killed since it had a fresh start."""
         self.told: dict[str, bytes] = {}
         """What was answered to each request of a person."""
         self.heard_at: dict[str, float] = {}
@@ -133,7 +137,16 @@ class Judge:
             self.counts["done"] += 1
         self._count_losses(before, job)
         self._check_checkpoint(job)
+        if before is not None and job.lost_workers < before.lost_workers:
+            self.deaths[job.id] -= before.lost_workers - job.lost_workers  # a fresh start, or one that was not dead
         self.jobs[job.id] = job
+
+    def killed(self, job: int) -> None:
+        """A job has cost a worker its life. Where that may have had other causes it does not count."""
+        self.deaths[job] += 1
+        unclear = sum(row.outcome in UNCLEAR for row in self.jobs[job].attempts)
+        if self.deaths[job] > LOST_WORKERS_POISON + unclear:
+            raise Violation("P9", "other", f"job {job} has killed {self.deaths[job]} workers")
 
     def _count_losses(self, before: JobRecord | None, job: JobRecord) -> None:
         if before is None or before.state != "leased" or job.state == "leased" or job.attempt != before.attempt:
@@ -298,6 +311,7 @@ class Judge:
         )
         self.stale.clear()
         self.checkpoints.clear()
+        self.deaths.clear()
         known = {request_id for request_id, _ in tables.answers}
         self.told = {request_id: body for request_id, body in self.told.items() if request_id in known}
 

@@ -57,6 +57,7 @@ class Life:
         ]
         for host in self.hosts:
             host.stored = self.blobs
+            host.when_it_dies = self.judge.killed
         self.person = Person(world, self.network)
         self.server: SimulatedServer | None = None
         self.poison, self.failing = set[int](), set[int]()
