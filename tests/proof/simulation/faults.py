@@ -15,6 +15,7 @@ from copernicus.wire import messages as m
 
 if TYPE_CHECKING:
     from tests.proof.simulation.life import Life
+    from tests.proof.simulation.people import Person
     from tests.proof.simulation.worker import Host
 
 ORDERS: tuple[type[m.JobCommand], ...] = (m.StopJobRequest, m.RerunJobRequest, m.CommandFailedRequest)
@@ -41,9 +42,10 @@ class Faults:
         kinds += [getattr(self, name) for name in self.often for _ in range(8)]
         for _ in range(chance.choice((4, 6, 8) if self.often else (0, 2, 4, 6, 8))):
             self.world.after(self._moment(), chance.choice(kinds))
-        times = sorted(self._moment() * 0.9 for _ in range(chance.randint(3, 10)))
-        for number, at in enumerate(times):
-            life.person.deeds.append((at, self._deed(number)))
+        for place, person in enumerate(life.people):
+            times = sorted(self._moment() * 0.9 for _ in range(chance.randint(3, 10 - 5 * place)))
+            for number, at in enumerate(times):
+                person.deeds.append((at, self._deed(person, 100 * (place + 1) + number)))
 
     def end(self) -> None:
         """All is well again, and stays so."""
@@ -77,8 +79,8 @@ class Faults:
 
     # --- deeds
 
-    def _deed(self, number: int) -> Callable[[], None]:
-        person, chance, value = self.life.person, self.chance, 100 + number
+    def _deed(self, person: Person, value: int) -> Callable[[], None]:
+        chance = self.chance
         kind = chance.choice(("append",) * 8 + ("replace", "order", "order", "hold", "anew", "undo"))
         if kind == "replace":
             return partial(person.replace, chance.randrange(3), value)
@@ -196,7 +198,7 @@ class Faults:
         """A partition, both ways or one way."""
         if self.is_over:
             return
-        cut, name = self.life.network.cut, self.chance.choice([*(host.name for host in self.life.hosts), "ada"])
+        cut, name = self.life.network.cut, self.chance.choice([one.name for one in (*self.life.hosts, *self.life.people)])
         ways = {(name, way) for way in self.chance.choice((("up", "down"), ("up", "down"), ("up",), ("down",)))}
         self.world.trace("cut", sorted(ways))
         cut |= ways

@@ -59,6 +59,9 @@ class Life:
             host.stored = self.blobs
             host.when_it_dies = self.judge.killed
         self.person = Person(world, self.network)
+        self.people = [self.person]
+        if chance.random() < 0.3:
+            self.people.append(Person(world, self.network, "bob", self.person))
         self.server: SimulatedServer | None = None
         self.poison, self.failing = set[int](), set[int]()
         self.undone = set[int]()
@@ -92,7 +95,8 @@ class Life:
                 self.start_server()
                 for host in self.hosts:
                     host.start()
-                self.person.start()
+                for person in self.people:
+                    person.start()
                 self._pass(faults.until_s)
                 faults.end()
                 if not self._pass(self.world.now + LAST_LEASES * self.heartbeat_s, is_last=True):
@@ -112,7 +116,7 @@ class Life:
         """Whether all jobs have ended, and all workers know that the server knows."""
         tables = self.disk.tables
         return (
-            self.person.is_done
+            all(person.is_done for person in self.people)
             and self.server is not None
             and self.server.is_up
             and not any(job.state in OPEN_STATES and not self._needs_a_person(job) for job in tables.jobs.values())
@@ -134,7 +138,9 @@ class Life:
         ]
         spooled = [list(place.spool.files) for host in self.hosts for place in host.places]
         runs = [list(host.runs) for host in self.hosts]
-        return f"not done: jobs {open_jobs}, results {spooled}, runs {runs}, person {self.person.is_done}"
+        return (
+            f"not done: jobs {open_jobs}, results {spooled}, runs {runs}, people {[person.is_done for person in self.people]}"
+        )
 
     def _end(self) -> None:
         assert self.server is not None
@@ -154,12 +160,12 @@ class Life:
         self.disk.tables = tables
         self.judge.restored(floor)
         written = self.written()
-        self.undone |= {value for value in self.person.appended if value not in written}
+        self.undone |= {value for person in self.people for value in person.appended if value not in written}
 
     def _judge_values(self, network: Dataflow) -> None:
         """What was appended is there once, and every result is right and has gone on to whoever reads it."""
         wrote = self.written()
-        for value, is_told in self.person.appended.items():
+        for value, is_told in [one for person in self.people for one in person.appended.items()]:
             if wrote.count(value) > 1:
                 raise Violation("I5", "duplicated", f"value {value} was appended {wrote.count(value)} times")
             if is_told and value not in wrote and value not in self.undone:
@@ -191,7 +197,11 @@ class Life:
 
     def _clear(self) -> None:
         """End all processes, so that nothing of this world is left."""
-        for process in [self.person.process, *(host.process for host in self.hosts), self.server and self.server.process]:
+        for process in [
+            *(person.process for person in self.people),
+            *(host.process for host in self.hosts),
+            self.server and self.server.process,
+        ]:
             if process is not None:
                 process.kill()
 

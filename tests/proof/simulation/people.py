@@ -11,7 +11,7 @@ from tests.proof.simulation.world import Process, World
 
 from copernicus.client.api import Client
 from copernicus.client.project import Project, Transaction
-from copernicus.errors import CopernicusError, Unavailable
+from copernicus.errors import Conflict, CopernicusError, Unavailable
 from copernicus.server.access.identity import Identity
 from copernicus.wire import messages as m
 
@@ -20,10 +20,13 @@ AGAIN_S = 3.0
 
 
 class Person:
-    """Does one thing after the other. `appended` holds what was appended, and whether that was acknowledged."""
+    """Does one thing after the other. `appended` holds what was appended, and whether that was acknowledged.
 
-    def __init__(self, world: World, network: Network, name: str = "ada") -> None:
-        self.world, self.name = world, name
+    A guest works in the project of its `host`, and waits until there is one.
+    """
+
+    def __init__(self, world: World, network: Network, name: str = "ada", host: Person | None = None) -> None:
+        self.world, self.name, self._host = world, name, host
         self.process = Process(world, name)
         identity = Identity("user", "user", name, is_super=True, projects=None)
         self.caller = SimulatedCaller(network, name, identity)
@@ -39,6 +42,18 @@ class Person:
         threads.Thread(self._main, process=self.process).start()
 
     def _main(self) -> None:
+        while self._host is not None and not self._host.is_ready:
+            threads.sleep(1.0)
+        if self._host is None:
+            self._set_up()
+        self.is_ready = True
+        for at, deed in self.deeds:
+            if at > self.world.now:
+                threads.sleep(at - self.world.now)
+            deed()
+        self.is_done = True
+
+    def _set_up(self) -> None:
         self.insist(lambda: self.caller.call(m.StartProjectRequest("p", request_id=f"start-{self.name}")))
         change = Transaction(self.project, 0)
         change.import_module("m")
@@ -49,12 +64,6 @@ class Person:
         change.connect("sames:out.z", "total:in.x")
         change.activate()
         self.insist(change.commit)
-        self.is_ready = True
-        for at, deed in self.deeds:
-            if at > self.world.now:
-                threads.sleep(at - self.world.now)
-            deed()
-        self.is_done = True
 
     def insist(self, action: Callable[[], Any]) -> CopernicusError | None:
         """Do it again until there is an answer; return the error that was the answer, if it was one."""
@@ -75,7 +84,10 @@ class Person:
         change = Transaction(self.project, 0)
         change.set("works:in.x[+]", value)
         self.appended[value] = False
-        self.appended[value] = self.insist(change.commit) is None
+        error = self.insist(change.commit)
+        while isinstance(error, Conflict):  # somebody else was faster; now that is known
+            error = self.insist(change.commit)
+        self.appended[value] = error is None
         self.last = change.reply.seq if change.reply is not None else None
 
     def replace(self, index: int, value: int) -> None:

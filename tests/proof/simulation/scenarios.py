@@ -28,6 +28,7 @@ class Scenario(Faults):
 
     def plan(self) -> None:
         self.life.are_some_wide = False
+        del self.life.people[1:]
         self.life.fate = lambda lease: ("finished", self.lasts_s)  # type: ignore[method-assign]
         self.life.person.deeds.append((1.0, partial(append_all, self.life.person, self.jobs)))
         self.until_s = self.begin()
