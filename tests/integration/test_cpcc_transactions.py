@@ -108,6 +108,7 @@ def test_a_commit_that_is_refused_says_what_has_become_of_the_transaction(
 
     answering.told = refused
     said = cpcc("commit").err
+    assert "set a:in.x 1: There is no instance 'a' in this project." in said, "it says which change it was"
     assert "There are: b. Nothing was changed; the transaction is still open" in said
     assert first == []
 

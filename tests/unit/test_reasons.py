@@ -214,3 +214,14 @@ async def test_what_is_not_there_is_refused(office: Office) -> None:
         await why(office, "a:in.q")
     with pytest.raises(UnknownPath, match="no instance"):
         await log(office, "nope")
+
+
+@in_the_office
+async def test_a_new_name_is_told_whatever_it_is_called_now(office: Office) -> None:
+    await office.make("work", "a", x=1)
+    await office.apply("ada", e.RenameInstance("a", "b"))
+    assert "b got this name by ada" in await log(office, "b")
+    await office.apply("bob", e.RenameInstance("b", "c"))
+    titles = await log(office, "c")
+    assert "c got the name b by ada" in titles
+    assert "c got this name by bob" in titles

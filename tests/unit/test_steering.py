@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 from tests.unit.leasing import Rig, bundle, report, scenario
 
@@ -211,6 +213,29 @@ async def test_what_cannot_be_done_to_a_job_is_refused_with_the_reason(rig: Rig)
     await stop(rig, failed)
     with pytest.raises(Refused, match="Nobody wants job"):
         await rerun(rig, failed)
+
+
+@scenario
+async def test_what_would_be_is_said_and_nothing_is_changed(rig: Rig) -> None:
+    (running, waiting) = await rig.want("a", "b")
+    await rig.lease(cores=1)
+    before = dict(rig.book.disk.jobs)
+
+    async def would(do: Callable[..., Awaitable[m.Done]], request: type[m.JobCommand], job: int) -> str:
+        return (await do(request("named", job, is_check=True), "ada")).note
+
+    steering = rig.steering
+    said = await would(steering.stop, m.StopJobRequest, running)
+    assert said.startswith("Job 1 would be asked to stop within 40 s, and then end as failed; its last checkpoint stays")
+    assert "Job 2 would end as failed" in await would(steering.stop, m.StopJobRequest, waiting)
+    said = await would(steering.command_failed, m.CommandFailedRequest, running)
+    assert said == "Attempt 1 at job 1 would count as lost; the job would be queued."
+    assert await would(steering.rerun, m.RerunJobRequest, running) == "Job 1 would have a fresh budget of attempts."
+    with pytest.raises(Refused, match="no attempt at it is under way"):
+        await would(steering.command_failed, m.CommandFailedRequest, waiting)
+    assert (dict(rig.book.disk.jobs), rig.project.ends) == (before, [])
+    await stop(rig, waiting)
+    assert "be queued again, from the beginning" in await would(steering.rerun, m.RerunJobRequest, waiting)
 
 
 # --- all jobs

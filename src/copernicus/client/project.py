@@ -324,17 +324,17 @@ class Project(Editor):
         """Return the newest jobs with numbers below `before` (0: all), at most `limit` (0: 1,000)."""
         return self.client.caller.call(m.JobsRequest(self.name, str(path), [*states], before, limit))
 
-    def stop_job(self, job: int) -> str:
-        """End a job as failed, its checkpoint kept; return what the server says."""
-        return self.client.caller.call(m.StopJobRequest(self.name, job, new_request_id())).note
+    def stop_job(self, job: int, *, is_check: bool = False) -> str:
+        """End a job as failed, its checkpoint kept; return what the server says (`is_check`: would happen)."""
+        return self.client.caller.call(m.StopJobRequest(self.name, job, new_request_id(), is_check)).note
 
-    def rerun_job(self, job: int) -> str:
+    def rerun_job(self, job: int, *, is_check: bool = False) -> str:
         """Give a job a fresh budget of attempts; if it failed it is queued again, from its last checkpoint."""
-        return self.client.caller.call(m.RerunJobRequest(self.name, job, new_request_id())).note
+        return self.client.caller.call(m.RerunJobRequest(self.name, job, new_request_id(), is_check)).note
 
-    def command_failed(self, job: int) -> str:
+    def command_failed(self, job: int, *, is_check: bool = False) -> str:
         """Declare the attempt at a job that is under way lost: the job is queued again."""
-        return self.client.caller.call(m.CommandFailedRequest(self.name, job, new_request_id())).note
+        return self.client.caller.call(m.CommandFailedRequest(self.name, job, new_request_id(), is_check)).note
 
     def log(self, target: str | int = "", limit: int = 0) -> Sequence[m.LogEntry]:
         """Return what happened to the project, an instance or a job, oldest first: the newest `limit` things (0: 1,000)."""

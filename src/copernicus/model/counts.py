@@ -11,3 +11,14 @@ def counted(count: int, noun: str, nouns: str = "") -> str:
 def gigabytes(count: float) -> str:
     """Return a number of bytes in GB, three digits of it."""
     return f"{count / 1e9:.3g} GB"
+
+
+def sized(count: float) -> str:
+    """Return a number of bytes in the largest fitting unit ("1.2 MB")."""
+    if count < 1000:
+        return f"{int(count)} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        count /= 1000
+        if count < 999.95 or unit == "TB":
+            break
+    return f"{count:.1f} {unit}"

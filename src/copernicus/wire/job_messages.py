@@ -65,11 +65,15 @@ class JobsRequest(Message, frozen=True):
 
 
 class JobCommand(Message, frozen=True):
-    """What a person does to one job of a project. The same `request_id` again gives the same answer and one effect."""
+    """What a person does to one job of a project. The same `request_id` again gives the same answer and one effect.
+
+    With `is_check` nothing is done: the answer says what would be.
+    """
 
     project: str
     job: int
     request_id: str = ""
+    is_check: bool = False
 
 
 class StopJobRequest(JobCommand, frozen=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from copernicus.client.cli.context import Context, command, is_terminal, pass_context
+from copernicus.client.cli.context import Context, change_command, command, is_terminal, pass_context
 from copernicus.client.output import text
 from copernicus.client.project import new_request_id
 from copernicus.errors import Refused
@@ -60,7 +60,7 @@ def _by_site(rows: list[m.SiteRow]) -> list[str]:
     return text.table(head, cells, right="ATTEMPTS CORE TIME GPU STAGED COLLECTED")
 
 
-@command("purge")
+@change_command("purge")
 @click.argument("path")
 @click.option("--all", "is_present", is_flag=True, help="Also what stands there now: it is unset, and lost.")
 @click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
@@ -75,6 +75,10 @@ def purge_command(context: Context, path: str, is_present: bool, is_sure: bool) 
     would = caller.call(m.PurgeRequest(project, path, is_present, is_check=True), timeout_s=TIMEOUT_S)
     if not would.lost:
         context.show(would, lambda: [f"There is nothing to purge at {path}.{_kept(would)}"])
+        return
+    if context.is_preview:
+        total = f"{counted(len(would.lost), 'version')} ({text.size(would.bytes)}) would be deleted for good.{_kept(would)}"
+        context.show(would, lambda: [*_listed(would), total])
         return
     if not is_sure:
         for line in _listed(would):

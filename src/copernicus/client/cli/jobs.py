@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from copernicus.client.cli.context import Context, command, pass_context
+from copernicus.client.cli.context import Context, change_command, command, pass_context
 from copernicus.client.output import text
 from copernicus.model.gpus import describe_gpus
 from copernicus.model.jobs import JobState
@@ -106,15 +106,15 @@ def _job_cells(job: m.JobRow | None) -> tuple[str, ...]:
     return (str(job.job), job.project, job.path, str(job.attempt), _ago(job.heartbeat_s), job.why)
 
 
-@command("stop")
+@change_command("stop")
 @click.argument("job", type=click.IntRange(min=1))
 @pass_context
 def stop_command(context: Context, job: int) -> None:
     """Stop JOB (a number): it ends as failed, and its last checkpoint stays. It goes on with: cpcc rerun JOB"""
-    _done(context, context.project.stop_job(job))
+    _done(context, context.project.stop_job(job, is_check=context.is_preview))
 
 
-@command("rerun")
+@change_command("rerun")
 @click.argument("job", type=click.IntRange(min=1))
 @pass_context
 def rerun_command(context: Context, job: int) -> None:
@@ -122,10 +122,10 @@ def rerun_command(context: Context, job: int) -> None:
 
     From nothing: cpcc force-rerun INSTANCE
     """
-    _done(context, context.project.rerun_job(job))
+    _done(context, context.project.rerun_job(job, is_check=context.is_preview))
 
 
-@command("command-failed")
+@change_command("command-failed")
 @click.argument("job", type=click.IntRange(min=1))
 @pass_context
 def command_failed_command(context: Context, job: int) -> None:
@@ -133,7 +133,7 @@ def command_failed_command(context: Context, job: int) -> None:
 
     What the worker that has it may still say counts no more.
     """
-    _done(context, context.project.command_failed(job))
+    _done(context, context.project.command_failed(job, is_check=context.is_preview))
 
 
 def _done(context: Context, note: str) -> None:

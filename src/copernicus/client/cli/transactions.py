@@ -113,6 +113,8 @@ def commit_command(context: Context) -> None:
             raise
         except CopernicusError as error:
             context.staging.forget_request()
+            if len(staged.edits) == 1:  # of several the server says which one it was
+                error.message = f"{sentences.staged(staged.edits[0], '')}: {error.message}"
             still = "Nothing was changed; the transaction is still open (cpcc rollback forgets it)."
             error.hint = f"{error.hint.rstrip('.')}. {still}" if error.hint else still
             raise

@@ -9,29 +9,20 @@ from typing import Any
 
 from copernicus.client.output.table import paint as paint, table as table
 from copernicus.errors import WrongType
+from copernicus.model.counts import sized
 from copernicus.model.types import decode, parse_type
 from copernicus.model.values import FileRef, Value
 from copernicus.terminal import clean as clean, columns as columns, shown as shown, width, wrapped as wrapped
 
 ABSENT, HOLE = "absent", "-"
 LINE_WIDTH = 100
+size = sized
 STATE_ORDER = ("error", "running", "waiting", "held", "idle", "leased", "queued", "blocked", "done", "failed", "cancelled")
 
 
 def fitting(words: str, indent: str = "") -> list[str]:
     """Return the lines of text that came from programs or other people, as a terminal can show them."""
     return [piece for line in clean(words).splitlines() for piece in wrapped(indent + line, columns())]
-
-
-def size(count: float) -> str:
-    """Return a number of bytes in the largest fitting unit ("1.2 MB")."""
-    if count < 1000:
-        return f"{int(count)} B"
-    for unit in ("kB", "MB", "GB", "TB"):
-        count /= 1000
-        if count < 999.95 or unit == "TB":
-            break
-    return f"{count:.1f} {unit}"
 
 
 def duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ from copernicus.config.places import ServerPlaces
 from copernicus.config.running import holder
 from copernicus.config.settings import ServerSettings
 from copernicus.errors import CopernicusError, NoSpace, Refused, SettingsError, Unreachable
+from copernicus.model.counts import sized
 from copernicus.server.app import BOOK_NAME
 from copernicus.server.cli import Selected
 from copernicus.server.cli.migrate import schema_of
@@ -106,9 +107,9 @@ def of_disk(settings: ServerSettings) -> str:
     path = Path(settings.run_dir)
     usage = shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists()))
     if usage.free <= settings.disk_reserve_bytes:
-        reserve = f"of which {settings.disk_reserve_bytes} are kept in reserve"
-        raise NoSpace(f"{usage.free} bytes are free, {reserve}: new data is refused.", "Free some space, or see: cpcc usage")
-    return f"{usage.free} of {usage.total} bytes are free"
+        reserve = f"of which {sized(settings.disk_reserve_bytes)} are kept in reserve"
+        raise NoSpace(f"{sized(usage.free)} are free, {reserve}: new data is refused.", "Free some space, or see: cpcc usage")
+    return f"{sized(usage.free)} of {sized(usage.total)} are free"
 
 
 def of_descriptors() -> str:

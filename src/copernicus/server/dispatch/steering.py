@@ -8,6 +8,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from copernicus.errors import Refused
+from copernicus.model.jobs import OPEN_STATES
 from copernicus.server.access.identity import unknown_project
 from copernicus.server.dispatch import outcomes
 from copernicus.server.dispatch.dispatch import Dispatch
@@ -29,23 +30,27 @@ class Steering:
 
     async def stop(self, request: m.StopJobRequest, who: str) -> m.Done:
         """End a job as failed, its checkpoint kept; one that a worker has when the worker has heard of it."""
-        return await self._do(request, who, self._stop)
+        return await self._do(request, who, self._stop, self._would_stop)
 
     async def rerun(self, request: m.RerunJobRequest, who: str) -> m.Done:
         """Give a job a fresh budget of attempts; one that failed is queued again, from its last checkpoint."""
-        return await self._do(request, who, self._rerun)
+        return await self._do(request, who, self._rerun, self._would_rerun)
 
     async def command_failed(self, request: m.CommandFailedRequest, who: str) -> m.Done:
         """The attempt under way counts as lost: the job is queued again, and what the attempt may still say counts no more."""
-        return await self._do(request, who, self._command_failed)
+        return await self._do(request, who, self._command_failed, self._would_fail)
 
-    async def _do(self, request: m.JobCommand, who: str, decide: Decision) -> m.Done:
-        """Find the job, change it, remember the answer. Raise `UnknownPath` or `Refused`."""
+    async def _do(self, request: m.JobCommand, who: str, decide: Decision, foresee: Callable[[JobRecord], str]) -> m.Done:
+        """Find the job, change it, remember the answer; or say what would be. Raise `UnknownPath` or `Refused`."""
         remembered = self._store.answer(request.request_id, who) if request.request_id else None
         if remembered is not None:
             await self._store.submit(Unit())
             return decode(remembered, m.Done)
         job, unit = self._find(request), Unit()
+        would = foresee(job)
+        if request.is_check:
+            await self._store.submit(Unit())
+            return m.Done(would)
         with self._dispatch.deciding(unit):
             done = m.Done(decide(unit, job, who))
         _log.info("job %d: %s (%s)", job.id, done.note, who)
@@ -63,29 +68,41 @@ class Steering:
             raise unknown_job(request.job)
         return job
 
-    def _stop(self, unit: Unit, job: JobRecord, who: str) -> str:
-        jobs = self._dispatch.jobs
+    def _would_stop(self, job: JobRecord) -> str:
         if job.is_superseded:
             raise Refused(f"Job {job.id} is being stopped already: nobody wants it any more.")
-        match job.state:
-            case "leased":
-                jobs.put(unit, replace(job, stop="stopped", stopped_by=who))
-                heard_s = self._dispatch.heartbeat_s / 3
-                return f"Job {job.id} is asked to stop; its worker hears of it within {heard_s:.0f} s."
-            case "queued" | "blocked":
-                stopped = outcomes.stopped(job, who)
-                jobs.put(unit, stopped)
-                self._dispatch.ends.job_failed(unit, stopped, stopped.why, outcomes.spent_core_s(stopped))
-                return f"Job {job.id} is stopped."
-            case _:
-                raise Refused(f"Job {job.id} is {job.state}: there is nothing to stop.")
+        if job.state not in OPEN_STATES:
+            raise Refused(f"Job {job.id} is {job.state}: there is nothing to stop.")
+        asked = f"would be asked to stop within {self._heard_s:.0f} s, and then end" if job.state == "leased" else "would end"
+        return f"Job {job.id} {asked} as failed; its last checkpoint stays, and {job.path} would be in error."
 
-    def _rerun(self, unit: Unit, job: JobRecord, who: str) -> str:
+    def _stop(self, unit: Unit, job: JobRecord, who: str) -> str:
         jobs = self._dispatch.jobs
+        if job.state == "leased":
+            jobs.put(unit, replace(job, stop="stopped", stopped_by=who))
+            return f"Job {job.id} is asked to stop; its worker hears of it within {self._heard_s:.0f} s."
+        stopped = outcomes.stopped(job, who)
+        jobs.put(unit, stopped)
+        self._dispatch.ends.job_failed(unit, stopped, stopped.why, outcomes.spent_core_s(stopped))
+        return f"Job {job.id} is stopped."
+
+    @property
+    def _heard_s(self) -> float:
+        """How long it takes at most until a worker hears of an order."""
+        return self._dispatch.heartbeat_s / 3
+
+    def _would_rerun(self, job: JobRecord) -> str:
         if job.state == "done":
             raise Refused(f"Job {job.id} is done.", f"To do its work anew, from nothing: cpcc force-rerun {job.path}")
         if job.state == "cancelled" or job.is_superseded:
             raise _unwanted(job)
+        again = ""
+        if job.state == "failed":
+            again = f" and be queued again, from {'its last checkpoint' if job.checkpoint else 'the beginning'}"
+        return f"Job {job.id} would have a fresh budget of attempts{again}."
+
+    def _rerun(self, unit: Unit, job: JobRecord, who: str) -> str:
+        jobs = self._dispatch.jobs
         if job.state == "failed":
             if not self._dispatch.ends.job_rerun(unit, job, who):
                 raise _unwanted(job)
@@ -96,12 +113,19 @@ class Steering:
         where = ", from its last checkpoint" if again.state != "leased" and again.checkpoint else ""
         return f"Job {job.id} has a fresh budget of attempts and is {again.state}{where}."
 
+    def _would_fail(self, job: JobRecord) -> str:
+        state = self._lost(job).job.state
+        return f"Attempt {job.attempt} at job {job.id} would count as lost; the job would be {state}."
+
     def _command_failed(self, unit: Unit, job: JobRecord, who: str) -> str:
-        if job.state != "leased":
-            raise Refused(f"Job {job.id} is {job.state}: no attempt at it is under way.")
-        ended = outcomes.lost(job, self._clock(), self._dispatch.heartbeat_s, declared_by=who)
+        ended = self._lost(job, who)
         self._dispatch.end(unit, job, ended, {})
         return f"Attempt {job.attempt} at job {job.id} counts as lost; the job is {ended.job.state}."
+
+    def _lost(self, job: JobRecord, who: str = "somebody") -> outcomes.Ended:
+        if job.state != "leased":
+            raise Refused(f"Job {job.id} is {job.state}: no attempt at it is under way.")
+        return outcomes.lost(job, self._clock(), self._dispatch.heartbeat_s, declared_by=who)
 
 
 def _unwanted(job: JobRecord) -> Refused:

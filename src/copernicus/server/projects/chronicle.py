@@ -89,7 +89,8 @@ class Chronicle:
             case f.Made():
                 words = f"{self._name(fact.id)} made ({fact.function})"
             case f.Renamed():
-                words = f"{self._name(fact.id)} renamed to {fact.name}{who}"
+                now = self._name(fact.id)  # what it was called before is not in the fact
+                words = f"{now} got {'this name' if now.rpartition(':')[2] == fact.name else f'the name {fact.name}'}{who}"
             case f.Held():
                 words = f"{self._name(fact.id)} {'deactivated' if fact.is_held else 'activated'}{who}"
             case f.HeldByController():
