@@ -1,4 +1,4 @@
-"""More connections than the server has descriptors for: refused, and nothing else suffers; when they go, all is as before."""
+"""More connections than the server has descriptors for, and some that never say what they want: nobody else suffers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ SPARE, CROWD = 24, 120
 HELD_S = 6.0
 
 
+HALF_A_REQUEST = b"POST /v1/worker/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{"
+
+
 @contextlib.contextmanager
 def crowd(system: System) -> Iterator[int]:
-    """Many connections that want nothing and stay, half of them without even a handshake; yields how many were let in."""
+    """Many connections that stay, half of them without a handshake, half with a request that does not end; yields how many
+    were let in."""
     context = bundle_context(read_bundle(system.home / "client.cnx"))
     let_in = 0
     with contextlib.ExitStack() as stack:
@@ -34,7 +38,9 @@ def crowd(system: System) -> Iterator[int]:
                 stack.callback(plain.close)
                 continue
             try:
-                stack.callback(context.wrap_socket(plain).close)
+                sealed = context.wrap_socket(plain)
+                stack.callback(sealed.close)
+                sealed.sendall(HALF_A_REQUEST)
                 let_in += 1
             except (ssl.SSLError, OSError):
                 plain.close()
@@ -65,4 +71,19 @@ def test_a_server_out_of_descriptors_refuses_and_recovers(system: System) -> Non
     assert workload.error is None
     assert not re.search("is lost, with", system.server_log(10_000)), "a worker was lost for it"
     assert system.server_process() == server
+    assert workload.judge() == []
+
+
+def test_clients_that_hang_in_the_middle_starve_nobody(system: System) -> None:
+    system.setup(heartbeat_s=3)
+    system.start()
+    workload = Doubling(system)
+    with crowd(system) as let_in:
+        assert let_in == CROWD // 2
+        system.worker("-n", "1")
+        system.until(system.workers_known, what="the worker has announced itself")
+        feeder = workload.feed(20)
+        system.until(lambda: not feeder.is_alive() and workload.is_complete(), what="all jobs have ended")
+        assert workload.error is None
+        assert not re.search("is lost, with", system.server_log(10_000)), "a worker was lost for it"
     assert workload.judge() == []
