@@ -16,6 +16,7 @@ from tests.integration.test_worker_agent import Worker, shell
 from copernicus.errors import InternalError
 from copernicus.model.jobs import Output
 from copernicus.worker.desk import Desk
+from copernicus.worker.heartbeat import LIMIT_S, SHORTEST_LIMIT_S, answer_limit_s
 from copernicus.worker.spawning import Spawner
 from copernicus.worker.spool import Spool
 from copernicus.worker.uploads import MOST_FAULTS
@@ -128,3 +129,20 @@ def test_a_machine_without_room_is_not_the_jobs_fault(
     report = server.result(server.put(shell("true")))
     assert report.outcome == outcome
     assert os.strerror(number) in report.error
+
+
+@pytest.mark.parametrize(("interval_s", "limit_s"), [(90.0, 30.0), (24.0, 8.0)])
+def test_no_sign_of_life_waits_longer_than_leases_can(tmp_path: Path, interval_s: float, limit_s: float) -> None:
+    limits: list[float] = []
+
+    class Noting(FakeServer):
+        def caller(self, timeout_s: float = 60.0) -> FakeServer:
+            limits.append(timeout_s)
+            return self
+
+    server = Noting(heartbeat_s=interval_s)
+    worker = Worker(server, tmp_path / "place", cores=1)
+    server.wait(lambda: server.beats)
+    worker.leave()
+    assert limits.count(limit_s) == 1
+    assert (answer_limit_s(2.0), answer_limit_s(600.0)) == (SHORTEST_LIMIT_S, LIMIT_S)

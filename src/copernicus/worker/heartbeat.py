@@ -12,6 +12,12 @@ from copernicus.wire.messages import HeartbeatRequest
 from copernicus.worker.desk import Desk
 
 RETRY_S = 5.0
+LIMIT_S, SHORTEST_LIMIT_S = 60.0, 5.0
+
+
+def answer_limit_s(interval_s: float) -> float:
+    """How long to wait for an answer: so short that a connection that leads nowhere costs one sign of life, not the lease."""
+    return max(SHORTEST_LIMIT_S, min(LIMIT_S, interval_s / 3))
 
 
 class Caller(Protocol):
@@ -26,12 +32,12 @@ class Heartbeat:
     """Beats three times in the interval after which the server counts a silent worker as lost."""
 
     def __init__(
-        self, worker: str, desk: Desk, connect: Callable[[], Caller], announce: Callable[[], None], interval_s: float
+        self, worker: str, desk: Desk, connect: Callable[[float], Caller], announce: Callable[[], None], interval_s: float
     ) -> None:
         self.interval_s = interval_s
         self._worker = worker
         self._desk = desk
-        self._caller = connect()
+        self._caller = connect(answer_limit_s(interval_s))
         self._announce = announce
         self._over = threading.Event()
 
