@@ -13,8 +13,9 @@ import pytest
 from tests.integration.fake_server import FakeServer
 from tests.integration.test_worker_agent import Worker, shell
 
-from copernicus.errors import InternalError
+from copernicus.errors import CorruptData, InternalError
 from copernicus.model.jobs import Output
+from copernicus.wire.messages import ExchangeRequest
 from copernicus.worker.desk import Desk
 from copernicus.worker.heartbeat import LIMIT_S, SHORTEST_LIMIT_S, answer_limit_s
 from copernicus.worker.spawning import Spawner
@@ -118,6 +119,22 @@ def test_a_result_file_that_cannot_be_read_any_more_sends_its_job_elsewhere(
     report = server.result(server.put(shell("head -c 5000 /dev/zero > out", outputs=OUT)))
     assert (report.outcome, report.error) == ("retry", "A result file cannot be read any more: Input/output error (file).")
     assert server.result(server.put(shell("true"))).outcome == "finished"
+
+
+def test_a_server_that_cannot_read_its_book_has_not_refused_a_result(server: FakeServer, start: Callable[[], Worker]) -> None:
+    times = 3
+
+    def refuse(request: object) -> Exception | None:
+        nonlocal times
+        if times and isinstance(request, ExchangeRequest) and request.reports:
+            times -= 1
+            return CorruptData("The book is damaged.")
+        return None
+
+    server.refuse = refuse
+    start()
+    assert server.result(server.put(shell("true"))).outcome == "finished"
+    assert times == 0
 
 
 @pytest.mark.parametrize(("number", "outcome"), [(errno.EAGAIN, "retry"), (errno.EMFILE, "retry"), (errno.ENOENT, "failed")])

@@ -152,6 +152,8 @@ class World:
         with self.system.client() as client:
             try:
                 project = client.project(self.mixture.project)
+                for row in project.status().errors:
+                    print(f"  in error: {row.path}: {row.why} {row.below}", flush=True)
                 if project.status().errors:
                     project.clear_error()
                     self.cleared += 1

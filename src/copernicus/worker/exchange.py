@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from copernicus.errors import CopernicusError, InternalError
+from copernicus.errors import CopernicusError, CorruptData, InternalError
 from copernicus.wire.messages import ExchangeReply, ExchangeRequest, InlineBlob
 from copernicus.worker.desk import Ask, Desk
 from copernicus.worker.partition import BATCH
@@ -156,7 +156,8 @@ class Exchange:
             self._lost(error)
             return False
         except CopernicusError as error:
-            if isinstance(error, InternalError) and pending.faults < MOST_FAULTS:
+            # a mistake of the server, or data of its own that it cannot read
+            if isinstance(error, (InternalError, CorruptData)) and pending.faults < MOST_FAULTS:
                 pending.faults += 1
                 self._lost(error)
                 return False

@@ -9,7 +9,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from copernicus.errors import CopernicusError, Unavailable
+from copernicus.errors import CopernicusError, CorruptData, Unavailable
 from copernicus.server.storage.abc import Unit
 
 _log = logging.getLogger(__name__)
@@ -124,6 +124,8 @@ class GroupWriter:
     def _try(action: Callable[[], None]) -> CopernicusError | None:
         try:
             action()
+        except CorruptData as error:  # a damaged book: nothing is wrong with what was asked for
+            return Unavailable(error.message, error.hint)
         except CopernicusError as error:
             return error
         except Exception as error:
