@@ -8,9 +8,11 @@ from typing import Any
 from tests.integration.connected import until
 from tests.integration.standing import DEADLINE_S, Standing, offer
 
+from copernicus.blobs.hashing import hash_bytes
 from copernicus.errors import Unavailable
 from copernicus.model.edits import Activate, ImportModule, MakeInstance, SetValue
 from copernicus.model.jobs import LeasedJob, Report
+from copernicus.model.values import FileRef
 from copernicus.wire import messages as m
 
 FIRST = 1 << 52
@@ -71,6 +73,12 @@ class Hand:
             except Unavailable:
                 assert time.monotonic() < ends_at
                 time.sleep(0.05)
+
+    def keep(self, data: bytes) -> FileRef:
+        """Bring a file."""
+        file = FileRef(hash_bytes(data), len(data), "file")
+        self.caller.call(m.ExchangeRequest(self.name, 0, 0, blobs=[m.InlineBlob(file.blob, data)]))
+        return file
 
     def beat(self, *jobs: LeasedJob, progress: str = "") -> m.HeartbeatReply:
         """A sign of life."""

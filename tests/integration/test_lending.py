@@ -12,7 +12,7 @@ from tests.integration.lent import FIRST, Hand, double, output, running
 from tests.integration.standing import Standing
 
 from copernicus.errors import NotAllowed
-from copernicus.model.jobs import ExecutableOffer, LeasedJob, WorkerOffer
+from copernicus.model.jobs import ExecutableOffer, LeasedJob, StagedFile, WorkerOffer
 from copernicus.wire import messages as m
 
 
@@ -219,3 +219,20 @@ def test_a_worker_says_nothing_of_servers_and_nobody_speaks_for_anothers(pair: t
     assert row.offer.via == ()
     with pytest.raises(NotAllowed):
         a.caller("worker").call(m.HeartbeatRequest(f"w@{id_of(b)[:8]}", []))
+
+
+def test_a_checkpoint_of_a_lent_job_comes_to_its_owner_and_the_next_attempt_goes_on_from_it(
+    pair: tuple[Standing, Standing],
+) -> None:
+    a, b = pair
+    double(a, 21)
+    worker = Hand(b)
+    job = worker.take()
+    state = worker.keep(b"half of it")
+    said = m.CheckpointRequest("w", job.job, job.attempt, (StagedFile("state.cpt", state),), number=1)
+    assert worker.caller.call(said).verdict == "accepted"
+    (row,) = running(a)
+    until(lambda: a.caller().call(m.JobRequest("p", row.job)).checkpoint, "it did not come")
+    worker.caller.call(m.FarewellRequest("w", "its time is over"))
+    again = Hand(a, "own").take()
+    assert (again.attempt, [staged.file.blob for staged in again.checkpoint]) == (2, [state.blob])

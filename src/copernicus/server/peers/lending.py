@@ -201,7 +201,7 @@ class Lending:
         if row.checkpoint is not None and 0 < request.number <= row.checkpoint.number:
             await self._store.submit(unit)
             return m.CheckpointReply("accepted")  # a newer one has come before it
-        kept = replace(row, checkpoint=replace(request, job=row.lease.job, worker=""))
+        kept = replace(row, checkpoint=_joined(row.checkpoint, replace(request, job=row.lease.job, worker="")))
         missing = next((file for file in kept.brought() if not self._has_blob(file.blob)), None)
         if missing is not None:
             return m.CheckpointReply("refused", f"The file {missing.name[:80]} has not been received.")
@@ -340,6 +340,13 @@ class Lending:
 
     def _patience(self, worker: str) -> float:
         return ASK_S - HOP_S * min(MOST_HOPS, worker.count("@"))
+
+
+def _joined(old: m.CheckpointRequest | None, new: m.CheckpointRequest) -> m.CheckpointRequest:
+    """What is to be told when a checkpoint follows one that waits: what it does not bring stays as it was."""
+    if old is None:
+        return new
+    return replace(new, files=new.files or old.files, outputs=new.outputs or old.outputs)
 
 
 def lent_name(lender: str, worker: str) -> str:

@@ -88,7 +88,8 @@ class Outbox:
         if checkpoint is None:
             return
         try:
-            await self._push(link, replace(row, report=None).brought(), [])
+            for file in replace(row, report=None).brought():
+                await self._files.push(link, file)
             await link.call(replace(checkpoint, worker=self._name(row.worker)), REPORT_S)
         except CopernicusError as error:
             if isinstance(error, PASSING):
@@ -137,7 +138,7 @@ class Outbox:
         await self._store.submit(unit)
 
     async def _push(self, link: Link, files: Iterable[FileRef], inline: list[m.InlineBlob]) -> None:
-        """Bring files over, small ones inside the message that names them (where there is one: `inline`)."""
+        """Bring files over, small ones inside the message that names them (`inline`)."""
         room = INLINE_TOTAL_BYTES - sum(len(blob.data) for blob in inline)
         for file in files:
             if file.size <= min(INLINE_BYTES, room):
