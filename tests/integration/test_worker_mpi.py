@@ -20,7 +20,7 @@ from copernicus.worker.platforms.mpi import Mpi
 SHELL = Found(Executable("sh", ("/bin/sh", "-c"), platform="mpi"), "1", "test")
 # Says what it was told, and is the program itself.
 TELLING = r"""
-launcher = ["sh", "-c", "echo $0 $1; cat $1; shift; exec \"$@\"", "{cores}", "{hostfile}"]
+launcher = ["sh", "-c", "echo $0 $1 $2; cat $1; shift 2; exec \"$@\"", "{cores}", "{hostfile}", "{nodes}:{hosts}"]
 line = "{host}:{cores}"
 """
 
@@ -49,9 +49,12 @@ def test_a_program_is_started_on_the_hosts_that_have_its_cores(bench: Bench, tmp
     use(bench, platform)
     narrow = bench.run('echo "$OMP_NUM_THREADS $SEED"', SHELL, cores=3, environment={"SEED": "5"}).report
     said = narrow.stdout_tail.splitlines()
-    assert (said[0].split()[0], said[1:]) == ("3", ["n1:3", "1 5"]), "the tightest host, and one thread for each process"
+    assert (said[0].split()[::2], said[1:]) == (["3", "1:n1"], ["n1:3", "1 5"]), (
+        "the tightest host, and one thread for each process"
+    )
     assert not Path(said[0].split()[1]).exists(), "the host file has gone"
     wide = bench.run("true", SHELL, cores=5).report
+    assert wide.stdout_tail.splitlines()[0].endswith(" 2:n1,n2")
     assert wide.stdout_tail.splitlines()[1:] == ["n1:1", "n2:4"]
     held = platform.claim(6)
     assert platform.placed(held or frozenset()) == {"n1": 2, "n2": 4}

@@ -28,8 +28,8 @@ _APART = 1_000_000
 class Launcher:
     """How a parallel program is started: what stands before its command line, and a line of the host file.
 
-    In `argv` `{cores}` stands for how many processes, `{hostfile}` for a file of hosts, `{hosts}` for their names,
-    separated by commas; in `line` `{host}` and `{cores}` for a host and how many of its cores.
+    In `argv` `{cores}` stands for how many processes, `{hostfile}` for a file of hosts, `{nodes}` for how many these are,
+    `{hosts}` for their names, separated by commas; in `line` `{host}` and `{cores}` for a host and how many of its cores.
     """
 
     argv: tuple[str, ...]
@@ -77,7 +77,7 @@ class Mpi(Smp):
         """Start a program on the cores that were claimed for it (see `Platform`)."""
         on = self.placed(launch.cpus or frozenset())
         path = self._host_file(on)
-        words = {"cores": str(launch.cores), "hostfile": path, "hosts": ",".join(on)}
+        words = {"cores": str(launch.cores), "hostfile": path, "hosts": ",".join(on), "nodes": str(len(on))}
         argv = (self._program or "", *filled(self._launcher.argv[1:], words), *launch.argv)
         each = {name: "1" if launch.environment.get(name) == str(launch.cores) else launch.environment[name]
                 for name in THREADS if name in launch.environment}  # fmt: skip
@@ -117,7 +117,9 @@ def find_launcher(environment: Mapping[str, str]) -> Launcher:
     if shutil.which("mpirun", path=environment.get("PATH")):
         return Launcher(("mpirun", "-np", "{cores}", "--hostfile", "{hostfile}"))
     if shutil.which("srun", path=environment.get("PATH")):
-        return Launcher(("srun", "--exact", "--ntasks={cores}", "--cpus-per-task=1", "--nodelist={hosts}"))
+        # Without --nodes it would go to as many hosts as the whole allocation has.
+        shape = ("--nodes={nodes}", "--nodelist={hosts}", "--ntasks={cores}", "--cpus-per-task=1")
+        return Launcher(("srun", "--exact", *shape))
     raise UsageError(
         "There is neither mpirun nor srun on the PATH.", f"Say what starts parallel programs: launcher = […] in {file}."
     )
