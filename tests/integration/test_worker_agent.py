@@ -271,3 +271,25 @@ def test_no_program_outlives_a_killed_worker(server: FakeServer, tmp_path: Path)
     [place] = (tmp_path / "place").iterdir()
     while any(runs(pid) for pid in pids) or (place / "jobs").exists():
         assert not waiter.wait(0.02)
+
+
+def test_a_job_over_its_memory_or_time_ends_alone(server: FakeServer, start: Callable[..., Worker], tmp_path: Path) -> None:
+    """Seen by the worker itself, while another job goes on beside it."""
+    script = f"while [ ! -e {tmp_path}/over ]; do sleep 0.05; done; echo 42"
+    steady = server.put(shell(script, outputs={"n": Output("number", "(.*)")}))
+    fat = server.put(
+        JobDescription(
+            "python", ("import os, time; x = bytearray(os.urandom(1024)) * 150_000; time.sleep(1000)",),
+            resources=Resources(memory_bytes=100_000_000),
+        )
+    )  # fmt: skip
+    worker = start()
+    report = server.result(fat)
+    assert report.outcome == "failed", report
+    assert "of memory, 0.1 GB were asked for" in report.error
+    slow = server.put(shell("sleep 1000", resources=Resources(wall_time_s=0.5)))
+    late = server.result(slow)
+    assert (late.outcome, late.is_overtime) == ("retry", True), late
+    (tmp_path / "over").touch()
+    assert server.result(steady).outputs == {"n": 42}
+    worker.leave()
