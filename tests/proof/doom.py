@@ -25,24 +25,28 @@ Program = Literal["server", "worker"]
 
 @dataclass(frozen=True)
 class Point:
-    """Just before or after a function of one of the two programs; `most`: at which pass at the latest. `is_at_start`: a
-    server that is killed there does not come up."""
+    """Just before or after a function of one of the two programs, or `inside`, when the database that is its first argument has
+    executed something; `most`: at which pass at the latest. `is_seldom`: only programs with something special pass there, so
+    that nobody draws it."""
 
     program: Program
     function: str
-    when: Literal["before", "after"]
+    when: Literal["before", "after", "inside"]
     most: int = 6
-    is_at_start: bool = False
+    is_seldom: bool = False
 
 
 POINTS = {
     # --- the server comes up
-    "recovery: before the job book is read": Point("server", "server.dispatch.dispatch:Dispatch.load", "before", 1, True),
-    "recovery: the job book is read": Point("server", "server.dispatch.dispatch:Dispatch.load", "after", 1, True),
-    "recovery: a log is folded": Point("server", "server.projects.live:LiveProject._read", "after", 1, True),
-    "recovery: a project goes on": Point("server", "server.projects.live:LiveProject.resume", "after", 1, True),
-    "recovery: before it listens": Point("server", "server.http.server:HttpServer.listen", "before", 2, True),
-    "recovery: inside the first transaction": Point("server", "server.storage.sqlite.book:SqliteBook._write", "after", 1, True),
+    "recovery: before the job book is read": Point("server", "server.dispatch.dispatch:Dispatch.load", "before", 1),
+    "recovery: the job book is read": Point("server", "server.dispatch.dispatch:Dispatch.load", "after", 1),
+    "recovery: a log is folded": Point("server", "server.projects.live:LiveProject._read", "after", 1),
+    "recovery: a project goes on": Point("server", "server.projects.live:LiveProject.resume", "after", 1),
+    "recovery: before it listens": Point("server", "server.http.server:HttpServer.listen", "before", 2),
+    "recovery: inside the first transaction": Point("server", "server.storage.sqlite.book:SqliteBook._write", "after", 1),
+    "migration: before a copy is kept": Point("server", "server.storage.sqlite.database:copy_database", "before", 1, True),
+    "migration: a copy is kept": Point("server", "server.storage.sqlite.database:copy_database", "after", 1, True),
+    "migration: inside a transaction": Point("server", "server.storage.sqlite.database:_migrate", "inside", 9, True),
     # --- the server commits
     "a step is decided, not stored": Point("server", "server.projects.live:LiveProject.step", "after", 15),
     "before a commit": Point("server", "server.storage.sqlite.book:SqliteBook._commit", "before", 20),
@@ -180,4 +184,32 @@ def arm(doom: Doom, mark: Path) -> None:
                 passed()
             return answer
 
+    if point.when == "inside":
+
+        @functools.wraps(real)
+        def doomed(*arguments: Any, **named: Any) -> Any:
+            return real(_Watched(arguments[0], passed), *arguments[1:], **named)
+
     setattr(owner, name, doomed)
+
+
+class _Watched:
+    """A connection to a database that tells when it has executed something."""
+
+    def __init__(self, connection: Any, executed: Callable[[], None]) -> None:
+        self._connection, self._executed = connection, executed
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def __enter__(self) -> Any:
+        return self._connection.__enter__()
+
+    def __exit__(self, *error: Any) -> Any:
+        return self._connection.__exit__(*error)
+
+    def execute(self, *words: Any) -> Any:
+        """Execute, and tell."""
+        cursor = self._connection.execute(*words)
+        self._executed()
+        return cursor

@@ -32,6 +32,7 @@ from copernicus.testing.system import ProgramFailed, System, wait_until_gone
 KILLS_A_WORLD, SHORT_KILLS, SHORT_LIMIT_MIN = 36, 50, 6.0
 WORLD_LIMIT_S, PEACE_S = 100.0, 60.0
 IN_MEMORY = Path("/dev/shm")
+DRAWN = [name for name, point in POINTS.items() if not point.is_seldom]
 
 
 class World:
@@ -45,7 +46,7 @@ class World:
         self.system.setup(heartbeat_s=HEARTBEAT_S)
         self.system.cpc_server("config", "server_cores", "1")  # half of what a start takes is the processes for module code
         install_module(self.system)
-        names = list(POINTS if points is None else points)
+        names = DRAWN if points is None else points
         chances = [random.Random(f"{seed} {what}") for what in ("servers", "workers", "client", "deaths")]
         of = {kind: [name for name in names if POINTS[name].program == kind] for kind in ("server", "worker")}
         self.servers = Servers(self.system, Deck(of["server"], chances[0], bugs, 0.3 if is_whole else 0.0))
@@ -156,7 +157,7 @@ def run(asked: argparse.Namespace, result: Result) -> None:
         if result.findings:
             break
     if deaths:
-        missed = [name for name in POINTS if not deaths[name]]
+        missed = [name for name in DRAWN if not deaths[name]]
         print(f"deaths: {dict(deaths.most_common())}\nnobody died at: {missed or 'no point was missed'}", flush=True)
     if asked.planted:
         from tests.proof.kill_plants import PLANTS, SHORT, plant
