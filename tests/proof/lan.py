@@ -171,6 +171,8 @@ class Lan:
             assert machine.keeper.stdin is not None
             machine.keeper.stdin.close()
             machine.keeper.wait(WAITS_S)
+            with contextlib.suppress(RuntimeError):  # it went with its namespace, unless a program is still in that
+                _do(["ip", "link", "del", machine.port])
         with contextlib.suppress(RuntimeError):
             _do(["ip", "link", "del", "hub"])
 

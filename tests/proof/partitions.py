@@ -111,8 +111,12 @@ def go_on_with(system: ApartSystem, cut: Partition) -> None:
 def apart(bug: str = "") -> Iterator[ApartSystem]:
     """A system on machines of its own, in a folder that is removed unless something went wrong."""
     folder = Path(tempfile.mkdtemp(prefix="partitions-"))
-    with Lan() as lan, ApartSystem(folder, lan, bug) as system:
-        yield system
+    try:
+        with Lan() as lan, ApartSystem(folder, lan, bug) as system:
+            yield system
+    except (SystemExit, KeyboardInterrupt):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -294,6 +294,12 @@ class Course:
         if not found:
             shutil.rmtree(world.system.folder, ignore_errors=True)
 
+    def drop(self) -> None:
+        """Take the system down without a verdict."""
+        if self._world is not None:
+            self._world.system.end()
+            shutil.rmtree(self._world.system.folder, ignore_errors=True)
+
     def _tell(self, found: list[Finding], *faults: Fault) -> None:
         named = " ".join(f"'{fault}'" for fault in faults)
         for finding in found:
@@ -325,8 +331,10 @@ def run(asked: argparse.Namespace, result: Result) -> None:
                 course.suffer(Fault.of(text))
         else:
             go_on(course, asked, result)
-    finally:
-        course.end()
+    except (SystemExit, KeyboardInterrupt):
+        course.drop()
+        raise
+    course.end()
     course.print_table()
     for bug, text in PLANTED.items() if asked.planted else ():
         trial = Result("planted")
