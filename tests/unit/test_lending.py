@@ -14,6 +14,7 @@ from copernicus.errors import NotAllowed
 from copernicus.model.jobs import LeasedJob, StagedFile
 from copernicus.model.values import FileRef
 from copernicus.server.access.identity import Identity
+from copernicus.server.peers import lending
 from copernicus.server.peers.borrowed import FIRST, number_of
 from copernicus.server.peers.lending import MOST_HOPS
 from copernicus.wire import messages as m
@@ -62,6 +63,24 @@ def test_a_checkpoint_that_waits_keeps_what_the_next_one_does_not_bring() -> Non
         assert said.job < FIRST
 
     asyncio.run(scenario())
+
+
+def test_a_worker_hears_in_time_from_its_server_though_the_owner_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        life = calm()
+        job = await taken(life)
+        monkeypatch.setattr(lending, "BEAT_S", 0.01)
+        monkeypatch.setattr(life.lender.dispatch, "heartbeat_s", 0.01)
+        never = asyncio.Event()
+
+        async def at_owner(request: Any) -> Any:
+            await never.wait()
+
+        life.at_owner = at_owner  # type: ignore[method-assign]
+        reply = await life.lending.heartbeat(m.HeartbeatRequest("w", [m.Beat(job.job, job.attempt)]), bundle("w"))
+        assert reply.stop == []
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
 
 
 @pytest.mark.parametrize("hops", [MOST_HOPS - 1, MOST_HOPS])

@@ -28,6 +28,7 @@ from copernicus.wire import messages as m
 MOST_HOPS = 4
 ASK_S, HOP_S = 12.0, 2.0
 """How long an owner is waited for; a server further on waits less, so that the way back is not over first."""
+BEAT_S = 2.0
 WAKE_S = 0.02
 UNCLAIMED_BEATS = 3
 KEPT_S = 30 * 24 * 3600.0
@@ -183,10 +184,11 @@ class Lending:
             return {}
         said = [m.Beat(row.lease.job, row.lease.attempt, beat.progress) for row, beat in beats]
         try:
-            reply = await link.call(m.HeartbeatRequest(self.name_at_owner(worker), said), self._patience(worker))
-            if reply.is_unknown_worker:
-                await self._introduce(link, worker, identity)
-        except CopernicusError as error:
+            async with asyncio.timeout(max(BEAT_S, self.heartbeat_s / 8)):  # the worker itself does not wait for long
+                reply = await link.call(m.HeartbeatRequest(self.name_at_owner(worker), said), self._patience(worker))
+                if reply.is_unknown_worker:
+                    await self._introduce(link, worker, identity)
+        except (CopernicusError, TimeoutError) as error:
             _log.debug("server %s was not told that worker %s lives: %s", owner, worker, error)
             return {}
         numbers = {row.lease.job: row.number for row, _ in beats}
