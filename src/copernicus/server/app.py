@@ -106,13 +106,7 @@ class Server:
     async def _start(self) -> None:
         """Every room says, as soon as it stands, how it is closed; that happens in the reverse order."""
         closing = self._closing
-        self._keys.check()
-        check_private(self._places.folder, "The server's folder")
-        if self._places.access.exists():
-            check_private(self._places.access, "The database of users")
-        self._keys.renew_server_certificate(self._settings.certificate_names, _now())
-        if self._run_dir.exists():
-            self._claim()
+        self._prepare()
         self._build()
         closing.callback(self._access.close)
         closing.callback(self._audit.close)
@@ -136,6 +130,16 @@ class Server:
             closing.push_async_callback(_ended, asyncio.create_task(duty()))
         closing.push_async_callback(self._end_recovery)
         _log.info("server %s listens on ports %d and %d", __version__, *self._ports)
+
+    def _prepare(self) -> None:
+        """Look at keys and folders before anything is read: nobody else may see into them, or use them."""
+        self._keys.check()
+        check_private(self._places.folder, "The server's folder")
+        if self._places.access.exists():
+            check_private(self._places.access, "The database of users")
+        self._keys.renew_server_certificate(self._settings.certificate_names, _now())
+        if self._run_dir.exists():
+            self._claim()
 
     async def _close_store(self) -> None:
         with suppress(CopernicusError):

@@ -144,7 +144,6 @@ class SimulatedServer(app.Server):
         self._recovery: asyncio.Task[None] | None = None
         self._is_stopping = False
         self._run_dir = Path("/nowhere")
-        self._keys = cast(Any, SimpleNamespace(check=lambda: None, renew_server_certificate=lambda names, now: False))
         self._blobs = cast(Any, blobs)
         self.pending: dict[Request, None] = {}
         self.is_listening = True
@@ -220,6 +219,9 @@ class SimulatedServer(app.Server):
         self._judge.answered(request, is_ok, body)
         self.world.trace("answer", request.path, "to", request.caller.host, body)
         self.network.answer(request, is_ok, body)
+
+    def _prepare(self) -> None:
+        """There are no keys and folders."""
 
     def _build(self) -> None:
         """As `Server._build`, with what stands for disk, pool and access."""
