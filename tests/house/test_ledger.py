@@ -44,6 +44,13 @@ def test_the_page_shows_the_totals() -> None:
     assert shown(text, table(totals(read()))) == text, "python -m tests.proof.ledger prints the table"
 
 
+def test_long_runs_were_long() -> None:
+    sums = totals(read())
+    assert sums.counts["kills"] >= 1000
+    assert sums.counts["power_cuts"] >= 10_000
+    assert not any(sums.found.values()), "what was found is mended, and the run made again"
+
+
 def test_a_row_holds_what_a_part_printed() -> None:
     row = row_of({"part": "kills", "seed": 3, "kills": 9, "lost": 0, "stuck": 2, "other": 1, "planted": {"a": True},
                   "seconds": 1.5, "findings": ["x"], "skipped": ""}, "c" * 12)  # fmt: skip
