@@ -6,6 +6,7 @@ import random
 import time
 
 import psutil
+import pytest
 from tests.proof.workload import Doubling, Sleeping
 
 from copernicus.testing.system import System
@@ -32,14 +33,18 @@ def test_a_killed_server_goes_on_where_it_was(system: System, chance: random.Ran
     assert workload.judge() == []
 
 
-def test_workers_carry_on_without_the_server_and_deliver_once(system: System, is_long: bool) -> None:
+@pytest.mark.parametrize("is_killed", [True, False], ids=["killed", "told to stop"])
+def test_workers_carry_on_without_the_server_and_deliver_once(system: System, is_long: bool, is_killed: bool) -> None:
     away_s = 60.0 if is_long else 5.0
     system.setup(heartbeat_s=10)
     system.start()
     workload = Sleeping(system, [2.0, 2.0, 0.5, 0.5])
     system.worker("-n", "2")
     system.until(lambda: len(workload.running()) == 2, what="two jobs run")
-    system.kill_server()
+    if is_killed:
+        system.kill_server()
+    else:
+        system.stop()
     time.sleep(away_s)  # longer than the jobs: they end while nobody listens
     system.start()
     findings, attempts = workload.judge()
