@@ -37,8 +37,11 @@ class Audit:
         if path.exists():
             check_private(path, "The audit log")
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE_FILE)
-        if path.stat().st_size and path.read_bytes()[-1:] != b"\n":
-            os.write(self._descriptor, b"\n")  # a line was cut by a power failure
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            if file.read() not in (b"", b"\n"):
+                os.write(self._descriptor, b"\n")  # a line was cut by a power failure
 
     def write(self, who: str, address: str, what: str, about: str = "") -> None:
         """Add a line, durable when this returns; raise `Unavailable` when the disk refuses it."""
