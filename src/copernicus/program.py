@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,29 @@ def _not_empty(kind: Any, value: Any, param: click.Parameter | None, ctx: click.
     if not str(value).strip():
         kind.fail("it is empty.", param, ctx)
     return value
+
+
+@dataclass(frozen=True)
+class Look:
+    """One thing that a `doctor` looked at: what is said of it, and what to do when `is_well` is false."""
+
+    what: str
+    is_well: bool
+    said: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{'✓' if self.is_well else '✗'} {self.what:<12} {self.said} {self.hint}".rstrip()
+
+
+def look(what: str, check: Callable[[], str]) -> Look:
+    """Make one check, which returns what is to be said; what it raises is what is wrong."""
+    try:
+        return Look(what, True, check())
+    except CopernicusError as error:
+        return Look(what, False, error.message, error.hint)
+    except OSError as error:
+        return Look(what, False, f"{error.filename or what}: {error.strerror}.")
 
 
 def life_in_days(text: str) -> float:

@@ -246,7 +246,7 @@ def test_the_doctor_names_what_is_wrong_around_a_server(kept: System) -> None:
     (server_of(kept) / "keys" / "ca.key").chmod(0o600)
     kept.cpc_server("config", "disk_reserve_bytes", "0")
     assert (done.returncode, done.stderr) == (1, "")
-    wrong = [line.split()[0] for line in done.stdout.splitlines() if " WRONG " in line]
+    wrong = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("✗ ")]
     assert wrong == ["own", "disk", "ports"], done.stdout
     assert "chmod go=" in done.stdout
     assert "config client_secure_port PORT" in done.stdout

@@ -20,7 +20,7 @@ from copernicus.config.places import find_bundle_file
 from copernicus.errors import UsageError
 from copernicus.model.counts import counted
 from copernicus.model.gpus import describe_gpus
-from copernicus.net.bundle import find_bundle, read_bundle
+from copernicus.net.bundle import read_bundle
 from copernicus.plugin import registry
 from copernicus.plugin.programs import is_program_name
 from copernicus.plugin.registry import Absent, Found
@@ -29,6 +29,7 @@ from copernicus.worker.agent import Agent, Options
 from copernicus.worker.allocation import Allocation, find_allocation
 from copernicus.worker.checkpoints import EVERY_S
 from copernicus.worker.connection import ServerConnection
+from copernicus.worker.doctor import looks
 from copernicus.worker.gpus import Gpus, find_gpus
 from copernicus.worker.place import Place
 from copernicus.worker.platforms import Platform
@@ -112,7 +113,13 @@ def command(platform: str, scheduler: str | None, debug: bool, **options: Any) -
     if scheduler is not None:
         raise click.UsageError(f"Got unexpected extra argument ({scheduler})")
     if platform in CHECK_WORDS:
-        check(Options(options["cores_per_job"], options["project"]), options["cores"], options["bundle"], options["allow"])
+        check(
+            Options(options["cores_per_job"], options["project"]),
+            options["cores"],
+            options["bundle"],
+            options["allow"],
+            options["work_dir"],
+        )
     else:
         work(platform, **options)
 
@@ -162,8 +169,13 @@ def work(
     agent.run()
 
 
-def check(options: Options, cores: int | None, bundle: Path | None, allow: Sequence[str] = ()) -> None:
-    """Show what a worker here would announce, what is missing, and whether it would find its bundle."""
+def check(
+    options: Options, cores: int | None, bundle: Path | None, allow: Sequence[str] = (), work_dir: Path | None = None
+) -> None:
+    """Show what a worker here would announce, what is missing, and whether it would reach its server and have room.
+
+    The program ends with status 1 when something is wrong.
+    """
     given = find_allocation()
     platform = find_platform("smp", cores if cores is not None else cores_of(given))
     found, absent = programs_for(platform.name, allow)
@@ -174,8 +186,11 @@ def check(options: Options, cores: int | None, bundle: Path | None, allow: Seque
     tell_gpus(find_gpus())
     tell_programs(platform.name, found, absent)
     platform.close()
-    connection = find_bundle(bundle)
-    say(f"Server: {connection.host}:{connection.secure_port}")
+    rows = list(looks(bundle, work_dir or Path()))
+    for row in rows:
+        say(str(row))
+    if not all(row.is_well for row in rows):
+        sys.exit(1)
 
 
 def find_platform(name: str, cores: int | None, more: Mapping[str, Any] = MappingProxyType({})) -> Platform:

@@ -162,7 +162,10 @@ GROUPS: dict[str, tuple[Row, ...]] = {
         ("new-module", "Write a module of your own that works, to begin with."),
         ("upgrade", "Convert instances to the installed version of a module."),
     ),
-    "This program": _rows("completion", ("completion", "Print the completion script of a shell.")),
+    "This program": (
+        *_rows("completion", ("completion", "Print the completion script of a shell.")),
+        *_rows("doctor", ("doctor", "Look whether commands would reach a server.")),
+    ),
 }
 
 ALIASES = {

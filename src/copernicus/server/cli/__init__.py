@@ -27,6 +27,7 @@ FILES = {
     "migrate": "migrate",
     "doctor": "doctor",
     "openapi": "openapi",
+    "install-service": "service",
 }
 SETTINGS = {"help_option_names": ["-h", "-help", "--help"], "max_content_width": 110}
 

@@ -7,17 +7,18 @@ import resource
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import click
-import msgspec
 
 from copernicus.config import settings as server_settings
 from copernicus.config.places import ServerPlaces
 from copernicus.config.running import holder
 from copernicus.config.settings import ServerSettings
-from copernicus.errors import CopernicusError, NoSpace, Refused, SettingsError, Unreachable
+from copernicus.errors import NoSpace, Refused, SettingsError, Unreachable
 from copernicus.model.counts import sized
+from copernicus.program import look
 from copernicus.server.app import BOOK_NAME
 from copernicus.server.cli import Selected
 from copernicus.server.cli.migrate import schema_of
@@ -31,15 +32,6 @@ from copernicus.server.storage.sqlite.database import check_sqlite
 
 LEAST_DESCRIPTORS = 1024
 """Enough for some three hundred workers: connections, and files on their way."""
-
-
-class Look(msgspec.Struct, frozen=True):
-    """One thing that was looked at: what is said of it, and what to do when `is_well` is false."""
-
-    what: str
-    is_well: bool
-    said: str
-    hint: str = ""
 
 
 @click.command()
@@ -63,21 +55,11 @@ def doctor(selected: Selected, is_json: bool) -> None:
     }
     rows = [look(what, check) for what, check in checks.items()]
     if is_json:
-        click.echo(json.dumps(msgspec.to_builtins(rows)))
+        click.echo(json.dumps([asdict(row) for row in rows]))
     else:
         for row in rows:
-            click.echo(f"{row.what:<12} {'well ' if row.is_well else 'WRONG'} {row.said} {row.hint}".rstrip())
+            click.echo(str(row))
     sys.exit(0 if all(row.is_well for row in rows) else 1)
-
-
-def look(what: str, check: Callable[[], str]) -> Look:
-    """Make one check; what it raises is what is wrong."""
-    try:
-        return Look(what, True, check())
-    except CopernicusError as error:
-        return Look(what, False, error.message, error.hint)
-    except OSError as error:
-        return Look(what, False, f"{error.filename or what}: {error.strerror}.")
 
 
 def of_folder(folder: Path) -> str:
