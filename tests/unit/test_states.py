@@ -41,6 +41,22 @@ def test_who_waits_for_something_that_failed_is_not_idle() -> None:
     assert {state for state, _ in states(rig).values()} == {"idle"}
 
 
+def test_where_everything_has_failed_that_is_said_around_it_as_well() -> None:
+    rig = Rig()
+    rig.edit(e.MakeInstance("t::works", "all"), e.SetText("all:in.x", "[1, 2]"), e.Activate())
+    rig.perform()
+    rig.finish("all:work_0", error="no such atom\nwhatever")
+    assert states(rig)["all"][0] == "running"
+    rig.finish("all:work_1", error="no such bond")
+    assert states(rig)["all"] == ("error", "all 2 inside failed, the first all:work_0: no such atom")
+    rig.set("all:in.x[1]", 3)
+    rig.finish_all()
+    assert states(rig)["all"] == ("idle", ""), "one of them has come to something"
+    rig.edit(e.ClearError("all"))
+    rig.perform()
+    assert states(rig)["all"][0] == "running"
+
+
 def test_a_circle_through_a_controller_waits_and_says_so() -> None:
     inner = FunctionSchema(
         "t::pass",

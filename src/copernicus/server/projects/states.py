@@ -81,12 +81,24 @@ class States:
     def _composite(self, instance: Instance) -> tuple[str, str]:
         if instance.is_busy:
             return "running", "instances inside are running"
+        counts = self._count(instance)
+        if counts["error"] and counts["error"] == counts.total():
+            return "error", self._first_error(instance, counts["error"])
         has_begun = any(one.key or one.seen for one in self._network.subtree(instance))
         absent = "" if has_begun else self.absent_input(instance)
-        if not absent and self._count(instance)["waiting"]:
+        if not absent and counts["waiting"]:
             # Something inside cannot go on: that is not the rest of who has done all there was.
             absent = self._first_waiting(instance)
         return ("waiting", absent) if absent else ("idle", "")
+
+    def _first_error(self, instance: Instance, count: int) -> str:
+        """What to say of an instance in which everything has failed."""
+        for one in self._network.subtree(instance):
+            error = own_error(self._network, one)
+            if error and not is_retired(self._network, one):
+                others = f"all {count} inside failed, the first " if count > 1 else ""
+                return f"{others}{self._network.path_of(one.id)}: {error.splitlines()[0]}"
+        return ""
 
     def _first_waiting(self, instance: Instance) -> str:
         for one in self._network.subtree(instance):
