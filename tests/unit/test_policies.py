@@ -37,6 +37,8 @@ MAY = {
     (Policy.SUPER, FOREIGN): {"super", "admin bundle"},
     (Policy.WORKER, OWN): {"worker", "admin bundle", "limited admin", "peer"},
     (Policy.WORKER, FOREIGN): {"worker", "admin bundle", "limited admin", "peer"},
+    (Policy.BUNDLE, OWN): {"admin bundle", "limited admin", "client bundle", "worker"},
+    (Policy.BUNDLE, FOREIGN): {"admin bundle", "limited admin", "client bundle", "worker"},
     (Policy.PEER, OWN): {"peer"},
     (Policy.PEER, FOREIGN): {"peer"},
 }

@@ -23,6 +23,8 @@ def _reveal(value: Any) -> str:
 def _conceal(kind: type, value: Any) -> Any:
     if kind is Secret and isinstance(value, str):
         return Secret(value)
+    if kind is object:
+        return value
     raise ValueError("Expected `str`")
 
 
