@@ -141,8 +141,10 @@ class Judge:
             self.deaths[job.id] -= before.lost_workers - job.lost_workers  # a fresh start, or one that was not dead
         self.jobs[job.id] = job
 
-    def killed(self, job: int) -> None:
+    def killed(self, job: int, attempt: int) -> None:
         """A job has cost a worker its life. Where that may have had other causes it does not count."""
+        if self.highest.get(job) != attempt:
+            return  # the server knows already that this attempt is over, or has forgotten it with a restoration
         self.deaths[job] += 1
         unclear = sum(row.outcome in UNCLEAR for row in self.jobs[job].attempts)
         if self.deaths[job] > LOST_WORKERS_POISON + unclear:

@@ -131,7 +131,7 @@ class Run:
             threads.sleep(host.world.chance.expovariate(1.0))  # it saves a checkpoint
             return self._ended("interrupted", threads.monotonic() - begun)
         if fate == "deadly":
-            host.when_it_dies(lease.job)
+            host.when_it_dies(lease.job, lease.attempt)
             host.world.after(0.0, self._host.kill)
             threads.sleep(1.0)
         if fate == "hangs":
@@ -184,7 +184,7 @@ class Host:
         self.process: Process | None = None
         self.agent: agent.Agent | None = None
         self.runs: dict[tuple[int, int], Run] = {}
-        self.when_it_dies: Callable[[int], None] = lambda job: None
+        self.when_it_dies: Callable[[int, int], None] = lambda job, attempt: None
         self.stored = set[str]()
         """Blobs of the server."""
         self.time_left_s: float | None = None
