@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -96,8 +97,18 @@ def rename_project_command(context: Context, name: str, new_name: str) -> None:
     context.show({"project": new_name}, lambda: [note])
 
 
+class _Priority(click.IntRange):
+    """A number that may begin with a minus, where whatever else does so is an option that is not there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.ParamType.convert`."""
+        if isinstance(value, str) and value.startswith("--"):
+            raise click.NoSuchOption(value, ctx=ctx)
+        return super().convert(value, param, ctx)
+
+
 @command("project-priority", context_settings={"ignore_unknown_options": True})
-@click.argument("priority", type=click.IntRange(PRIORITY_MIN, PRIORITY_MAX))
+@click.argument("priority", type=_Priority(PRIORITY_MIN, PRIORITY_MAX))
 @click.argument("name", required=False)
 @pass_context
 def project_priority_command(context: Context, priority: int, name: str | None) -> None:
