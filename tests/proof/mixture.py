@@ -76,7 +76,7 @@ class Mixture:
     def __init__(self, system: System, chance: random.Random, *, is_forgetful: bool = False) -> None:
         self.system = system
         self._is_forgetful = is_forgetful
-        self._values = itertools.count(1001)
+        self._values = itertools.count(1001, 2)  # odd: twice one is never another, whose job it would share
         self.numbers, self.files = Journal(), Journal()
         self.error: BaseException | None = None
         self._over = threading.Event()
