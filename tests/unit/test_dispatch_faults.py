@@ -24,6 +24,27 @@ async def test_nothing_is_given_to_a_worker_that_has_left_while_its_connection_l
 
 
 @scenario
+async def test_a_poll_that_comes_again_is_given_jobs_once(rig: Rig) -> None:
+    rig.announce("w")
+    first = asyncio.ensure_future(rig.exchange("w", most=1, request_id="poll", wait_s=60.0))
+    await asyncio.sleep(0)
+    queued = asyncio.ensure_future(rig.want("a", "b"))
+    await asyncio.sleep(0)
+    again = await rig.exchange("w", most=1, request_id="poll", wait_s=60.0)
+    assert len([*(await first).jobs, *again.jobs]) == 1
+    assert sorted(rig.state(job) for job in await queued) == ["leased", "queued"]
+
+
+@scenario
+async def test_what_comes_late_of_a_worker_that_has_left_does_not_bring_it_back(rig: Rig) -> None:
+    rig.announce("w")
+    await rig.dispatch.farewell(m.FarewellRequest("w", "SIGTERM"), bundle("w"))
+    reply = await rig.beat("w")
+    assert reply.is_unknown_worker
+    assert [worker.name for worker in rig.dispatch.workers] == []
+
+
+@scenario
 async def test_what_came_while_the_server_stood_still_for_a_moment_is_read_first(rig: Rig) -> None:
     (job,) = await rig.want("a")
     leased = await rig.lease()

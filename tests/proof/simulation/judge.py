@@ -156,6 +156,8 @@ class Judge:
         row = job.attempts[-1]
         self.counts[row.outcome] += 1
         is_counted = row.outcome == "worker lost" and not before.is_superseded and not before.stopped_by
+        if row.outcome == "worker lost" and not is_counted:
+            self.deaths[job.id] = max(0, self.deaths[job.id] - 1)  # nobody wanted it when that was found out
         if is_counted and job.lost_workers != before.lost_workers + 1:
             raise Violation("P9", "other", f"job {job.id} lost a worker, and that is not in the book")
 

@@ -139,6 +139,9 @@ class Dispatch:
             reply = self._again(worker, msgspec.json.decode(remembered, type=_Answer))
             await self._store.submit(Unit())
             return reply
+        poll = self._polls.of(worker.name)
+        if poll is not None and request.request_id and poll.request.request_id == request.request_id:
+            self._polls.end(poll)  # the same request again: one of the two is given something
         unit = Unit()
         with self.deciding():
             verdicts = [self._accept(unit, worker, report) for report in request.reports]

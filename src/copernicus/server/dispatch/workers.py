@@ -133,11 +133,16 @@ class Workers:
         return self._workers.get(name)
 
     def heard(self, name: str, bundle: str) -> Worker:
-        """A worker has spoken: it lives. Raise `NotAllowed` when another bundle speaks in its name."""
+        """A worker has spoken: it lives. Raise `NotAllowed` when another bundle speaks in its name.
+
+        What comes late of one that has taken its leave is heard, and brings it not back.
+        """
         now = self._monotonic()
         worker = self._workers.get(name)
         if worker is None:
-            worker = self._workers[name] = Worker(name, bundle, now, now + self.heartbeat_s)
+            worker = Worker(name, bundle, now, now + self.heartbeat_s)
+            if name not in self._parted:
+                self._workers[name] = worker
         elif worker.bundle != bundle:
             raise NotAllowed(f"Worker {name} came with another bundle.", "Every worker needs an id of its own.")
         worker.seen_at, worker.deadline, worker.is_lost = now, now + self.heartbeat_s, False
