@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import apsw
+from tests.proof.early import Plant, acknowledge_before_commit
 from tests.proof.life import Life
 
 from copernicus.blobs.folder import BLOB_MODE, BlobFolder
@@ -19,29 +19,8 @@ from copernicus.blobs.places import Places
 from copernicus.blobs.upload import Upload
 from copernicus.model.values import FileRef
 from copernicus.server.projects.service import Projects
-from copernicus.server.storage.abc import Unit
-from copernicus.server.storage.groups import GroupWriter, settle
 from copernicus.server.storage.sqlite import book
 from copernicus.server.storage.sqlite.database import open_database
-
-Plant = Callable[[], AbstractContextManager[Any]]
-
-
-def acknowledge_before_commit() -> AbstractContextManager[Any]:
-    """Who waits is told as soon as the units are handed to the writer."""
-
-    def flush(self: GroupWriter) -> None:
-        gathered, self._gathered = self._gathered, []
-        later = []
-        for unit, future in gathered:
-            settle(unit, future)
-            bare = Unit()
-            bare.changes = unit.changes
-            later.append((bare, asyncio.get_running_loop().create_future()))
-        if later:
-            self._queue.put(later)
-
-    return patch.object(GroupWriter, "_flush", flush)
 
 
 def synchronous_normal() -> AbstractContextManager[Any]:

@@ -15,7 +15,7 @@ FORGETFUL_CLIENT = "retry without request id"
 
 def acknowledge_before_commit() -> None:
     """Who waits is told as soon as the units are handed to the writer."""
-    from tests.proof.bugs import acknowledge_before_commit
+    from tests.proof.early import acknowledge_before_commit
 
     acknowledge_before_commit().__enter__()
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from msgspec.structs import replace
+from tests.proof.early import Plant, acknowledge_before_commit
 
 from copernicus.client.project import Transaction
 from copernicus.errors import Unavailable
@@ -18,28 +17,8 @@ from copernicus.server.dispatch.book import Jobs
 from copernicus.server.dispatch.dispatch import Dispatch
 from copernicus.server.dispatch.workers import Worker, Workers
 from copernicus.server.storage.abc import JobRecord, PutJob, Unit
-from copernicus.server.storage.groups import GroupWriter, settle
 from copernicus.server.storage.memory import MemoryBook
 from copernicus.wire import messages as m
-
-Plant = Callable[[], AbstractContextManager[Any]]
-
-
-def acknowledge_before_commit() -> AbstractContextManager[Any]:
-    """Who waits is told as soon as the units are handed to the writer."""
-
-    def flush(self: GroupWriter) -> None:
-        gathered, self._gathered = self._gathered, []
-        later = []
-        for unit, future in gathered:
-            settle(unit, future)
-            bare = Unit()
-            bare.changes = unit.changes
-            later.append((bare, asyncio.get_running_loop().create_future()))
-        if later:
-            self._queue.put(later)
-
-    return patch.object(GroupWriter, "_flush", flush)
 
 
 def accept_without_the_attempt_check() -> AbstractContextManager[Any]:
