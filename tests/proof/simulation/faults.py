@@ -11,6 +11,7 @@ from tests.proof.simulation import threads
 from tests.proof.simulation.network import Weather
 
 from copernicus.server.http.server import SHUTDOWN_S
+from copernicus.server.storage.sqlite.epochs import GAP, PLACES
 from copernicus.wire import messages as m
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Faults:
             times = sorted(self._moment() * 0.9 for _ in range(chance.randint(3, 10 - 5 * place)))
             for number, at in enumerate(times):
                 person.deeds.append((at, self._deed(person, 100 * (place + 1) + number)))
+        # A restoration may have brought back a time in which this was held.
+        life.people[0].deeds.append((self.until_s, partial(life.people[0].set_back, "works", True)))
 
     def end(self) -> None:
         """All is well again, and stays so."""
@@ -124,7 +127,7 @@ class Faults:
         if not self.life.person.is_ready:
             return
         tables = copy.deepcopy(self.life.disk.tables)
-        floor = 2**20 * self.chance.randint(1, 100) + tables.attempt_floor
+        floor = GAP * (1 + self.chance.randrange(PLACES)) + tables.attempt_floor
 
         def restore() -> None:
             server = self.life.server
