@@ -13,7 +13,7 @@ from tests.water_box import make_water_box
 from copernicus.testing.system import System
 
 pytestmark = [pytest.mark.gromacs, pytest.mark.skipif(shutil.which("gmx") is None, reason="there is no gmx here")]
-STEPS, MORE = 3_000, 500
+STEPS, MORE = 12_000, 500
 PS_PER_STEP, FRAME_STEPS = 0.002, 50
 CHECKPOINTS = ("--checkpoint-every", "0.03")
 

@@ -117,7 +117,7 @@ def counted(system: System, tmp_path: Path) -> list[int]:
 def starts(system: System, job: int) -> list[int]:
     """Where the attempts at a job began, of those that said so."""
     log = system.cpcc("log", str(job)).stdout
-    return [int(line.split()[-1]) for line in log.splitlines() if line.strip().startswith("began at")]
+    return [int(line.split()[-1]) for line in log.splitlines() if line.strip(" │").startswith("began at")]
 
 
 def test_a_longer_count_goes_on_from_a_shorter_one_that_is_done_and_from_one_that_runs(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from copernicus.config.places import ServerPlaces
 from copernicus.config.settings import ServerSettings, write
-from copernicus.errors import Unreachable
+from copernicus.errors import TooMany, Unreachable
 from copernicus.model.jobs import ExecutableOffer, WorkerOffer
 from copernicus.model.secret import Secret
 from copernicus.net.bundle import Bundle, Role
@@ -78,10 +78,14 @@ class Standing:
         self.process = None
         return status
 
-    def close(self) -> None:
-        """End everything."""
+    def hang_up(self) -> None:
+        """Close the connections of all callers; one that calls again opens another."""
         for caller in self.callers:
             caller.close()
+
+    def close(self) -> None:
+        """End everything."""
+        self.hang_up()
         self._end(signal.SIGKILL)
         self.access.close()
 
@@ -120,8 +124,13 @@ class Standing:
         """A user who has logged in, on the client port; made first, if need be."""
         if self.access.user(name) is None:
             self.users.add(name, PASSWORD)
-        caller = self.nobody()
-        caller.token = caller.call(m.LoginRequest(name, Secret(PASSWORD))).token.reveal()
+        caller, ends_at = self.nobody(), time.monotonic() + DEADLINE_S
+        while not caller.token:
+            try:
+                caller.token = caller.call(m.LoginRequest(name, Secret(PASSWORD))).token.reveal()
+            except TooMany:  # somebody has tried wrong passwords just before
+                assert time.monotonic() < ends_at
+                time.sleep(0.05)
         return caller
 
     def _kept(self, caller: Caller) -> Caller:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from copernicus.errors import TooMany
+from copernicus.net.silence import notice_silence
 from copernicus.server.access.identity import Identity
 
 Line = RequestHandler
@@ -61,7 +63,8 @@ class Lines:
 
 
 class Port(web.Server):
-    """One port's connections. They say when they are lost; one on which nothing is said for `patience_s` is closed."""
+    """One port's connections. They say when they are lost, and notice when the other side is gone for good; one on which
+    nothing is said for `patience_s` is closed."""
 
     def __init__(
         self, lines: Lines, patience_s: Callable[[], float], handler: Callable[..., object], **settings: object
@@ -71,7 +74,9 @@ class Port(web.Server):
         self._patience_s = patience_s
 
     def connection_made(self, handler: Line, transport: asyncio.Transport) -> None:
-        """Wait for the first request, not for ever."""
+        """A connection begins; wait for its first request, not for ever."""
+        with suppress(OSError):  # it is over already
+            notice_silence(transport.get_extra_info("socket"))
         super().connection_made(handler, transport)
         asyncio.get_running_loop().call_later(self._patience_s(), self._look, handler)
 
