@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -45,13 +47,21 @@ def restrain(pid: int, memory_bytes: int | None) -> None:
     if not sys.platform.startswith("linux"):
         return
     with contextlib.suppress(OSError, ValueError):
-        own = int(Path("/proc/self/oom_score_adj").read_text())
-        Path(f"/proc/{pid}/oom_score_adj").write_text(str(min(1000, own + OOM_SCORE)))
+        descriptor = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY)  # for every job, so without a file object
+        try:
+            os.write(descriptor, _score_of_jobs())
+        finally:
+            os.close(descriptor)
     if memory_bytes is not None:
         import resource
 
         with contextlib.suppress(OSError, ValueError, OverflowError):
             resource.prlimit(pid, resource.RLIMIT_DATA, (HARD_FACTOR * memory_bytes, HARD_FACTOR * memory_bytes))
+
+
+@cache
+def _score_of_jobs() -> bytes:
+    return str(min(1000, int(Path("/proc/self/oom_score_adj").read_text()) + OOM_SCORE)).encode()
 
 
 def _sum_of(path: str, lines: re.Pattern[bytes]) -> int | None:
