@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import re
 import signal
 import sys
@@ -300,9 +301,13 @@ def parse_duration(text: str) -> float:
 
 
 def say(line: str) -> None:
-    """Print a line at once: people and logs follow it."""
-    click.echo(line)
-    sys.stdout.flush()
+    """Print a line at once: people and logs follow it. When nobody can read it any more, the work goes on all the same."""
+    try:
+        click.echo(line)
+        sys.stdout.flush()
+    except OSError:  # the terminal was closed, or the program behind a pipe has ended
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _calling(action: Callable[[], None]) -> Callable[[int, object], None]:
