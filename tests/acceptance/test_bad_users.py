@@ -53,7 +53,7 @@ def test_bundles(system: System) -> None:
         (("bundle", "-p", "nope"), "There is no project 'nope'"),
         (("bundle", "--user", "nope"), "There is no user 'nope'"),
         (("bundle", "--role", "boss"), "is not one of"),
-        (("bundle", "-o", str(system.home / "client.cnx")), "is a bundle that still works"),
+        (("bundle", "-o", str(system.home / "client.cnx")), "is there already. Somebody may need it"),
         (("bundle", "-o", "nowhere/x.cnx"), "No such file"),
         (("revoke-bundle", "beef"), "There is no bundle beef"),
         (("revoke-bundle",), "Missing argument"),

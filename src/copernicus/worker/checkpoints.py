@@ -15,12 +15,12 @@ from copernicus.errors import CopernicusError
 from copernicus.model.jobs import JobDescription, LeasedJob, StagedFile
 from copernicus.model.values import FileRef, to_json
 from copernicus.wire.messages import CheckpointReply, CheckpointRequest
+from copernicus.worker.copies import Changing, Copies, Gone, Sign
 from copernicus.worker.desk import Desk, Key
 from copernicus.worker.exchange import Caller
 from copernicus.worker.harvest import STREAMS
 from copernicus.worker.live_folder import LiveFolder
 from copernicus.worker.shelf import Shelf
-from copernicus.worker.snapshots import Changing, Gone, Sign, Snapshots
 from copernicus.worker.uploads import Upload
 from copernicus.worker.workload import Attempt
 
@@ -77,7 +77,7 @@ class Checkpointer:
         self._worker, self._desk, self._caller, self._upload = worker, desk, caller, upload
         self._timing, self._say = timing, say
         self._over = threading.Event()
-        self._snapshots = Snapshots(shelf, folder, self._over.wait)
+        self._copies = Copies(shelf, folder, self._over.wait)
         self._kept: dict[Key, _Kept] = {}
 
     def run(self) -> None:
@@ -107,8 +107,8 @@ class Checkpointer:
             request = self._collected(attempt, known)
             if request is None:
                 return False
-            for file in self._snapshots.pinned:
-                self._upload(file, self._snapshots.path(file))
+            for file in self._copies.pinned:
+                self._upload(file, self._copies.path(file))
             kept.taken += 1  # one whose answer is lost may arrive after the next
             reply: CheckpointReply = self._caller.call(msgspec.structs.replace(request, number=kept.taken))
         except Gone:
@@ -119,7 +119,7 @@ class Checkpointer:
                 self._say(f"No checkpoint of job {lease.job} now: {error}.".replace("..", "."))
             return False
         finally:
-            self._snapshots.let_go()
+            self._copies.let_go()
         if reply.verdict == "refused":
             known.clear()
             self._say(f"The checkpoint of job {lease.job} was refused: {reply.why}")
@@ -132,11 +132,11 @@ class Checkpointer:
     def _collected(self, attempt: Attempt, known: dict[Sign, FileRef]) -> CheckpointRequest | None:
         """The checkpoint first, the outputs after it: so they hold at least all that the checkpoint goes on from."""
         lease, live = attempt.lease, attempt.live
-        whole = self._snapshots.whole(live, lease.description.checkpoint)
+        whole = self._copies.whole(live, lease.description.checkpoint)
         wanted = _output_files(lease, live, is_partial_only=not whole)
         if len(wanted) + len(whole) > MOST_FILES:
             raise OSError(f"it has more than {MOST_FILES} files")
-        copies = self._snapshots.so_far(live, [name for name in wanted if name not in whole], known) | whole
+        copies = self._copies.so_far(live, [name for name in wanted if name not in whole], known) | whole
         files = tuple(StagedFile(name, copies[name]) for name in (*whole, *wanted) if name in copies) if whole else ()
         outputs = _partial_outputs(lease.description, live, copies)
         if not files and not outputs:

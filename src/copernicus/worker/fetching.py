@@ -9,11 +9,11 @@ from pathlib import Path
 
 from copernicus.errors import CopernicusError
 from copernicus.wire.messages import FileBrought, FileWanted
+from copernicus.worker.copies import Copies, Gone
 from copernicus.worker.desk import Desk
 from copernicus.worker.harvest import STREAMS
 from copernicus.worker.live_folder import LiveFolder
 from copernicus.worker.shelf import Shelf
-from copernicus.worker.snapshots import Gone, Snapshots
 from copernicus.worker.uploads import Upload
 
 
@@ -22,7 +22,7 @@ class Fetcher:
 
     def __init__(self, desk: Desk, shelf: Shelf, folder: Path, upload: Upload) -> None:
         self._desk, self._upload = desk, upload
-        self._snapshots = Snapshots(shelf, folder, threading.Event().wait)
+        self._copies = Copies(shelf, folder, threading.Event().wait)
         self._todo: queue.SimpleQueue[FileWanted | None] = queue.SimpleQueue()
         self._known: set[str] = set()
         self._answers: list[FileBrought] = []
@@ -61,17 +61,17 @@ class Fetcher:
         try:
             names = matches(attempt.live, wanted.pattern)
             name = names[wanted.index] if -len(names) <= wanted.index < len(names) else ""
-            copies = self._snapshots.so_far(attempt.live, [name], {}) if name else {}
+            copies = self._copies.so_far(attempt.live, [name], {}) if name else {}
             if not copies:
                 return FileBrought(wanted.fetch, None, f"nothing matches {' '.join(wanted.pattern.split())[:200]}.")
-            for file in self._snapshots.pinned:
-                self._upload(file, self._snapshots.path(file))
+            for file in self._copies.pinned:
+                self._upload(file, self._copies.path(file))
         except Gone:
             return FileBrought(wanted.fetch, None, "the attempt has ended.")
         except (OSError, CopernicusError) as error:
             return FileBrought(wanted.fetch, None, f"the worker could not bring it: {error}")
         finally:
-            self._snapshots.let_go()
+            self._copies.let_go()
         return FileBrought(wanted.fetch, copies[name])
 
 

@@ -69,7 +69,8 @@ def bundle_command(
         raise UsageError("A bundle cannot live for 0 days.")
     if context.project_flag:
         projects = (*projects, context.project_flag)
-    _check_replaceable(output)
+    if output.exists():
+        raise Refused(f"{output} is there already.", "Somebody may need it. Name another file with -o FILE.")
     made = context.client.bundles.issue(role, projects, days=days, acts_for=acts_for or "")
     try:
         write_bundle(output, made)
@@ -88,20 +89,6 @@ def bundle_command(
 
 # Its own -p may be given more than once, in place of that of all commands.
 bundle_command.params = [option for option in bundle_command.params if option.name != "project"]
-
-
-def _check_replaceable(path: Path) -> None:
-    """Raise `Refused` for a file that is no bundle, or is one that still works: somebody may need it."""
-    from copernicus.net.bundle import read_bundle
-
-    if not path.exists():
-        return
-    try:
-        read_bundle(path)
-        why = "is a bundle that still works"
-    except CopernicusError:
-        why = "is not an expired bundle"
-    raise Refused(f"{path} is there already, and {why}.", "Name another file with -o FILE.")
 
 
 @command("revoke-bundle")

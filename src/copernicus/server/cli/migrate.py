@@ -16,7 +16,7 @@ from copernicus.config.places import ServerPlaces
 from copernicus.config.running import FolderLock
 from copernicus.server.app import BOOK_NAME
 from copernicus.server.cli import Selected
-from copernicus.server.cli.upkeep.books import snapshot
+from copernicus.server.cli.upkeep.books import reading
 from copernicus.server.storage.sqlite.access import ACCESS_MIGRATIONS
 from copernicus.server.storage.sqlite.book import MIGRATIONS
 from copernicus.server.storage.sqlite.database import check_schema, copy_database, kept_before, open_database, open_reader
@@ -67,7 +67,7 @@ def told(row: Migrated, *, is_dry: bool) -> str:
 
 def schema_of(path: Path, steps: Sequence[str]) -> int:
     """Return the schema of a database; raise `SettingsError` when a newer version wrote it."""
-    with snapshot(path) as connection:
+    with reading(path) as connection:
         return check_schema(connection, path, steps)
 
 

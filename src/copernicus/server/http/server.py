@@ -36,7 +36,6 @@ from copernicus.wire.codec import encode
 from copernicus.wire.endpoints import ARCHIVES, BESIDE, LINK, METRICS, PROTOCOL, Beside, Policy
 
 KEEP_ALIVE_S = 300.0
-HANDSHAKE_S = 15.0
 SHUTDOWN_S = 5.0
 READ_BUFFER_BYTES = 256 * 1024
 MOST_CONNECTIONS = 20_000

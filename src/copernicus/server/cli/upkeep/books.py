@@ -48,7 +48,7 @@ class BookSurvey:
 
     def read(self) -> None:
         """Look at everything, and note what is wrong in the inspection. Nothing is changed, nobody has to wait."""
-        with noting(self.path, self._inspection), snapshot(self.path) as connection:
+        with noting(self.path, self._inspection), reading(self.path) as connection:
             check_schema(connection, self.path, MIGRATIONS)
             check_pages(connection, self.path, self._inspection)
             self._epochs(connection)
@@ -160,7 +160,7 @@ class BookSurvey:
 
 
 @contextmanager
-def snapshot(path: Path) -> Iterator[apsw.Connection]:
+def reading(path: Path) -> Iterator[apsw.Connection]:
     """Open a database for reading; whatever is read stands as it was in one moment, also while a server writes."""
     connection = open_reader(path)
     try:

@@ -17,7 +17,7 @@ from copernicus.config.running import holder
 from copernicus.errors import CopernicusError, CorruptData, UnknownPath
 from copernicus.net.keys import KeyFolder
 from copernicus.server.app import BLOBS_NAME, BOOK_NAME
-from copernicus.server.cli.upkeep.books import BookSurvey, Needed, check_pages, noting, snapshot
+from copernicus.server.cli.upkeep.books import BookSurvey, Needed, check_pages, noting, reading
 from copernicus.server.cli.upkeep.findings import Inspection
 from copernicus.server.storage.sqlite.access import ACCESS_MIGRATIONS
 from copernicus.server.storage.sqlite.database import check_schema
@@ -47,7 +47,7 @@ def check_server(server: Path, inspection: Inspection) -> None:
     if not places.access.exists():
         inspection.add(places.access, "The database of users is missing.")
         return
-    with noting(places.access, inspection), snapshot(places.access) as connection:
+    with noting(places.access, inspection), reading(places.access) as connection:
         check_schema(connection, places.access, ACCESS_MIGRATIONS)
         check_pages(connection, places.access, inspection)
 

@@ -21,7 +21,7 @@ SEGMENT_BYTES = 1024 * 1024
 BATCH = 500
 
 
-class Snapshot(msgspec.Struct):
+class Extract(msgspec.Struct):
     """A project as it stood in one moment. `jobs` are the numbers of those that ended, `open_jobs` the records of others."""
 
     project: str
@@ -33,23 +33,23 @@ class Snapshot(msgspec.Struct):
 
 
 class Saving:
-    """Writes one snapshot. Everything but hashing, packing and reading of files happens in the event loop, in small steps."""
+    """Writes one archive. Everything but hashing, packing and reading of files happens in the event loop, in small steps."""
 
-    def __init__(self, snapshot: Snapshot, store: BookStore, jobs: Any, blobs: BlobFolder, pins: set[str]) -> None:
-        self._snapshot, self._store, self._jobs, self._blobs, self._pins = snapshot, store, jobs, blobs, pins
+    def __init__(self, extract: Extract, store: BookStore, jobs: Any, blobs: BlobFolder, pins: set[str]) -> None:
+        self._extract, self._store, self._jobs, self._blobs, self._pins = extract, store, jobs, blobs, pins
         self._packer = Packer()
         self._members: list[Member] = []
         self._index = LogIndex()
-        self._sizes = {one.file.blob: one.file.size for one in snapshot.held if one.is_kept or snapshot.is_whole}
+        self._sizes = {one.file.blob: one.file.size for one in extract.held if one.is_kept or extract.is_whole}
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the archive. Raise `CorruptData` at a file that has changed on disk: what was sent is then no archive."""
-        yield await asyncio.to_thread(self._member, HEADER, msgspec.json.encode(self._snapshot.header))
+        yield await asyncio.to_thread(self._member, HEADER, msgspec.json.encode(self._extract.header))
         async for piece in self._segments(LOG, self._records()):
             yield piece
         async for piece in self._segments(JOBS, self._job_lines()):
             yield piece
-        wanted = [one for one in self._index.holds() if one.is_kept or self._snapshot.is_whole]
+        wanted = [one for one in self._index.holds() if one.is_kept or self._extract.is_whole]
         self._sizes.update((one.file.blob, one.file.size) for one in wanted)
         self._pins |= self._sizes.keys()
         there, gone = await asyncio.to_thread(self._sort)
@@ -88,10 +88,10 @@ class Saving:
             yield await asyncio.to_thread(self._member, _segment(folder, number + 1), _lines(waiting))
 
     async def _records(self) -> AsyncIterator[list[bytes]]:
-        after, last = 0, self._snapshot.header.seq
+        after, last = 0, self._extract.header.seq
         while after < last:
             # Read in batches: an open cursor would keep the database from tidying up for as long as somebody downloads.
-            batch = list(islice(self._store.records(self._snapshot.project, after), min(BATCH, last - after)))
+            batch = list(islice(self._store.records(self._extract.project, after), min(BATCH, last - after)))
             if not batch:
                 return
             for _, data in batch:
@@ -100,9 +100,9 @@ class Saving:
             yield [data for _, data in batch]
 
     async def _job_lines(self) -> AsyncIterator[list[bytes]]:
-        ended = (self._jobs.record(number) for number in self._snapshot.jobs)
+        ended = (self._jobs.record(number) for number in self._extract.jobs)
         records: Iterator[JobRecord] = chain(
-            self._snapshot.open_jobs, (job for job in ended if job is not None and not job.reproduces)
+            self._extract.open_jobs, (job for job in ended if job is not None and not job.reproduces)
         )  # fmt: skip
         while batch := list(islice(records, BATCH)):
             yield [msgspec.json.encode(job) for job in batch]

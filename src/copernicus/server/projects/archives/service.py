@@ -16,7 +16,7 @@ from copernicus.server.projects.archives.loading import count_jobs, prepare
 from copernicus.server.projects.archives.manifest import FORMAT, Header
 from copernicus.server.projects.archives.members import refusal
 from copernicus.server.projects.archives.reading import ArchiveReader, Contents
-from copernicus.server.projects.archives.saving import Saving, Snapshot
+from copernicus.server.projects.archives.saving import Extract, Saving
 from copernicus.server.projects.holdings import job_holds, network_holds
 from copernicus.server.projects.live import LiveProject
 from copernicus.server.projects.ports import Jobs
@@ -75,17 +75,17 @@ class Archives:
     async def save(self, name: str, who: str, is_whole: bool = False) -> AsyncIterator[bytes]:
         """Yield the archive of a project as it stands now; `is_whole`: with results that nothing refers to any more."""
         project = self._home.find(name)
-        snapshot = self._snapshot(project, who, is_whole)
-        pins = self._pins[id(snapshot)] = {one.file.blob for one in snapshot.held}
+        extract = self._extract(project, who, is_whole)
+        pins = self._pins[id(extract)] = {one.file.blob for one in extract.held}
         try:
             await self._store.submit(Unit())  # what is saved is on disk
-            async for piece in Saving(snapshot, self._store, self._jobs, self._blobs, pins).pieces():
+            async for piece in Saving(extract, self._store, self._jobs, self._blobs, pins).pieces():
                 if piece:
                     yield piece
         finally:
-            del self._pins[id(snapshot)]
+            del self._pins[id(extract)]
 
-    def _snapshot(self, project: LiveProject, who: str, is_whole: bool) -> Snapshot:
+    def _extract(self, project: LiveProject, who: str, is_whole: bool) -> Extract:
         network, id = project.network, project.row.id
         ended, opened = list[int](), list[JobRecord]()
         for number in self._jobs.numbers(id):
@@ -100,7 +100,7 @@ class Archives:
         )  # fmt: skip
         with_files = [job for number in self._jobs.with_checkpoint(id) if (job := self._jobs.record(number)) is not None]
         held = [*network_holds(network), *job_holds(network, [*opened, *with_files])]
-        return Snapshot(id, header, held, ended, opened, is_whole)
+        return Extract(id, header, held, ended, opened, is_whole)
 
     # --- load --------------------------------------------------------------------------------------------------------
 

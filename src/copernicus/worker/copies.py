@@ -27,7 +27,7 @@ class Changing(Exception):
     """The program was writing every time; the text says which file."""
 
 
-class Snapshots:
+class Copies:
     """Copies into `folder`, then onto the shelf, where they stay pinned until `let_go`. For one thread.
 
     `wait(seconds)` lets time pass. A file of which a copy is known by its sign is not copied again.
